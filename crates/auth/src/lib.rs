@@ -1,0 +1,1 @@
+//! Logins for all agents.

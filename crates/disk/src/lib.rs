@@ -1,0 +1,1 @@
+//! Real and faulty disk behind one trait, and the intake log.

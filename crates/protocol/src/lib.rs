@@ -1,0 +1,1 @@
+//! Bytes that two parties exchange: SMTP, LMTP, IMAP, SASL and IPC, as pure machines.
