@@ -1,1 +1,18 @@
 //! Bytes that two parties exchange: SMTP, LMTP, IMAP, SASL and IPC, as pure machines.
+//!
+//! Nothing here knows a socket, a file, a clock or a runtime: bytes and time go in, events and
+//! bytes come out. `net::drive` joins a [`machine::Machine`] to a stream; the agents answer its
+//! questions. What is inside a letter is not here but in the `message` crate.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod imap;
+pub mod ipc;
+pub mod journey;
+pub mod machine;
+pub mod sasl;
+pub mod secret;
+pub mod time;

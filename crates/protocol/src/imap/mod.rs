@@ -1,0 +1,1 @@
+//! IMAP: grammar both ways, and the server and client machines.
