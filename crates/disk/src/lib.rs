@@ -1,1 +1,29 @@
-//! Real and faulty disk behind one trait, and the intake log.
+//! Everything that is stored passes through here: a disk, real or faulty, behind one trait; the
+//! intake log in which letters become durable; the batch loop that both stores share.
+//!
+//! This crate is the only caller of fsync and its kin (sled apart). It knows no protocol and no
+//! meaning of what it stores, except that letters have journeys. Called by `queue`, `mailbox`,
+//! `directory`, `service` and the agents.
+
+pub mod commit;
+pub mod custody;
+pub mod limits;
+pub mod log;
+
+mod body;
+mod disk;
+mod error;
+mod real;
+mod space;
+
+pub use body::{Body, Chunks, Spool};
+pub use commit::{
+    CommitOptions, Committer, GroupCommit, LaidOut, Stage, Step, Store, Submitter, Ticket,
+};
+pub use disk::{
+    Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space,
+};
+pub use error::{Error, ErrorKind};
+pub use log::{Appender, LogOptions, Record, Recovery, Sequence};
+pub use real::RealDisk;
+pub use space::SpaceWatch;

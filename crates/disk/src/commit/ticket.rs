@@ -1,0 +1,251 @@
+//! The queue between those who ask and the one batch loop: [`Submitter`] puts a request in and
+//! gets a [`Ticket`], a small future for the answer. No runtime is needed: a waker is enough, and
+//! [`Ticket::wait`] serves plain threads.
+//!
+//! The queue is bounded. When it is full a ticket keeps its request and puts it in when it is
+//! polled and there is room: back-pressure reaches the sender as a future that is not ready.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::limits::WAITING_REQUESTS;
+use crate::{Error, ErrorKind};
+
+/// Where requests wait for the batch loop of one store. Cheap to clone.
+#[derive(Debug)]
+pub struct Submitter<R, A> {
+    inbox: Arc<Inbox<R, A>>,
+}
+
+impl<R, A> Clone for Submitter<R, A> {
+    fn clone(&self) -> Self {
+        Submitter { inbox: self.inbox.clone() }
+    }
+}
+
+/// The answer to one request, when it is durable. `Err` says that nothing was kept.
+///
+/// Dropping a ticket does not take back a request that is already in the queue.
+#[derive(Debug)]
+#[must_use = "a request is only done when its ticket says so"]
+pub struct Ticket<R, A> {
+    inbox: Arc<Inbox<R, A>>,
+    /// A request for which there was no room yet.
+    unsent: Option<R>,
+    slot: Arc<Slot<A>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inbox<R, A> {
+    state: Mutex<State<R, A>>,
+    arrived: Condvar,
+}
+
+#[derive(Debug)]
+struct State<R, A> {
+    waiting: VecDeque<Pending<R, A>>,
+    /// Tickets that wait for room.
+    outside: Vec<Waker>,
+    open: bool,
+}
+
+/// One request with the place where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Pending<R, A> {
+    pub(crate) request: R,
+    pub(crate) reply: Reply<A>,
+}
+
+/// The committer's end of a ticket. Dropped unanswered, it answers with an error: a panic in the
+/// committer leaves nobody waiting.
+#[derive(Debug)]
+pub(crate) struct Reply<A> {
+    slot: Arc<Slot<A>>,
+}
+
+#[derive(Debug)]
+struct Slot<A> {
+    state: Mutex<SlotState<A>>,
+}
+
+#[derive(Debug)]
+struct SlotState<A> {
+    answer: Option<Result<A, Error>>,
+    waker: Option<Waker>,
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing here panics while it holds the lock, so the state is whole even when poisoned.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Poisoned, "submit", "the store is closed")
+}
+
+impl<R, A> Submitter<R, A> {
+    pub(crate) fn new() -> (Self, Arc<Inbox<R, A>>) {
+        let state = State { waiting: VecDeque::new(), outside: Vec::new(), open: true };
+        let inbox = Arc::new(Inbox { state: Mutex::new(state), arrived: Condvar::new() });
+        (Submitter { inbox: inbox.clone() }, inbox)
+    }
+
+    /// Puts a request in at once if there is room, else when the ticket is polled.
+    pub fn submit(&self, request: R) -> Ticket<R, A> {
+        let slot =
+            Arc::new(Slot { state: Mutex::new(SlotState { answer: None, waker: None }) });
+        let unsent = self.inbox.push(request, &slot, None);
+        Ticket { inbox: self.inbox.clone(), unsent, slot }
+    }
+
+    /// Asks the batch loop to end: what waits is still answered, then everything is laid out.
+    pub fn close(&self) {
+        self.inbox.close();
+    }
+
+    /// How many requests wait now.
+    pub fn waiting(&self) -> usize {
+        guard(&self.inbox.state).waiting.len()
+    }
+}
+
+impl<R, A> Inbox<R, A> {
+    /// Gives the request back when there is no room.
+    fn push(&self, request: R, slot: &Arc<Slot<A>>, waker: Option<&Waker>) -> Option<R> {
+        let mut state = guard(&self.state);
+        if !state.open {
+            drop(state);
+            slot.put(Err(closed()));
+            return None;
+        }
+        if state.waiting.len() >= WAITING_REQUESTS {
+            if let Some(waker) = waker {
+                state.outside.push(waker.clone());
+            }
+            return Some(request);
+        }
+        state.waiting.push_back(Pending { request, reply: Reply { slot: slot.clone() } });
+        drop(state);
+        self.arrived.notify_one();
+        None
+    }
+
+    pub(crate) fn close(&self) {
+        let mut state = guard(&self.state);
+        state.open = false;
+        let outside = std::mem::take(&mut state.outside);
+        drop(state);
+        self.arrived.notify_all();
+        outside.into_iter().for_each(Waker::wake);
+    }
+
+    /// At most `most` requests, oldest first.
+    pub(crate) fn take(&self, most: usize) -> Vec<Pending<R, A>> {
+        let mut state = guard(&self.state);
+        let count = state.waiting.len().min(most);
+        let taken = state.waiting.drain(..count).collect();
+        let outside = std::mem::take(&mut state.outside);
+        drop(state);
+        outside.into_iter().for_each(Waker::wake);
+        taken
+    }
+
+    /// Whether nothing waits; with the answer whether anything can still come.
+    pub(crate) fn is_open(&self) -> bool {
+        guard(&self.state).open
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        guard(&self.state).waiting.is_empty()
+    }
+
+    /// Sleeps until something waits, the inbox is closed, or `longest` has passed.
+    pub(crate) fn wait(&self, longest: Duration) {
+        let state = guard(&self.state);
+        let idle = |state: &mut State<R, A>| state.waiting.is_empty() && state.open;
+        drop(
+            self.arrived
+                .wait_timeout_while(state, longest, idle)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+}
+
+impl<A> Reply<A> {
+    pub(crate) fn answer(self, answer: Result<A, Error>) {
+        self.slot.put(answer);
+    }
+}
+
+impl<A> Drop for Reply<A> {
+    fn drop(&mut self) {
+        self.slot.put(Err(closed()));
+    }
+}
+
+impl<A> Slot<A> {
+    /// The first answer counts.
+    fn put(&self, answer: Result<A, Error>) {
+        let mut state = guard(&self.state);
+        if state.answer.is_none() {
+            state.answer = Some(answer);
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<R, A> Ticket<R, A> {
+    /// Blocks this thread until the answer is there. Not for use inside a runtime.
+    pub fn wait(self) -> Result<A, Error>
+    where
+        R: Unpin,
+    {
+        let unpark = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut context = Context::from_waker(&unpark);
+        let mut ticket = std::pin::pin!(self);
+        loop {
+            match ticket.as_mut().poll(&mut context) {
+                Poll::Ready(answer) => return answer,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+}
+
+impl<R: Unpin, A> Future for Ticket<R, A> {
+    type Output = Result<A, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let ticket = self.get_mut();
+        if let Some(request) = ticket.unsent.take() {
+            ticket.unsent = ticket.inbox.push(request, &ticket.slot, Some(context.waker()));
+            if ticket.unsent.is_some() {
+                return Poll::Pending;
+            }
+        }
+        let mut state = guard(&ticket.slot.state);
+        match state.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
