@@ -1,1 +1,22 @@
-//! The only place with sockets.
+//! The only place with sockets: one driver loop for every protocol machine, listeners, outgoing
+//! connections, TLS, DNS, the IPC transport and the clock. It decides nothing about mail; the
+//! agents and `service` call it. No other crate touches `tokio::net`.
+
+pub mod cancel;
+pub mod clock;
+pub mod connect;
+pub mod dns;
+pub mod drive;
+pub mod ipc;
+pub mod limits;
+pub mod listen;
+mod longpath;
+pub mod stream;
+pub mod tasks;
+pub mod tls;
+
+pub use cancel::Cancel;
+pub use clock::Clock;
+pub use drive::{Driver, Ending};
+pub use stream::{Peer, Stream};
+pub use tasks::Tasks;

@@ -1,0 +1,415 @@
+//! Listening sockets: bound first (before privileges are dropped and the runtime starts), then
+//! turned into accept loops with bounds on all sessions and on those of one address. It speaks no
+//! protocol; the line for those turned away is given by the agent.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use tokio::io::AsyncWriteExt;
+
+use crate::cancel::Cancel;
+use crate::clock::Clock;
+use crate::limits::{ACCEPT_PAUSE, BACKLOG, TURN_AWAY_WAIT, TURNED_AWAY};
+use crate::longpath::ShortPath;
+use crate::stream::{Peer, Stream};
+use crate::tasks::Tasks;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// TCP; port 0 lets the system choose. A socket for `::` takes IPv6 only.
+    Tcp(SocketAddr),
+    /// A Unix socket, made with these permission bits.
+    Unix {
+        /// Its path, of any length.
+        path: PathBuf,
+        /// Permission bits, e.g. `0o600`.
+        mode: u32,
+    },
+}
+
+/// A socket that listens already, but accepts nothing yet. Sockets handed over by systemd
+/// (`LISTEN_FDS`) would become one of these too.
+#[derive(Debug)]
+pub struct Bound {
+    socket: std::os::fd::OwnedFd,
+    address: Endpoint,
+}
+
+/// Why a socket cannot be had, in one sentence.
+#[derive(Debug)]
+pub struct BindError {
+    endpoint: Endpoint,
+    error: io::Error,
+}
+
+/// The accepting side of a [`Bound`], inside a runtime.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: Endpoint,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+/// Bounds on sessions, shared by all listeners of an agent. Clones share the counts.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    shared: Arc<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    limits: Mutex<Bounds>,
+    open: Mutex<Open>,
+}
+
+/// How many sessions there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sessions altogether.
+    pub total: usize,
+    /// Sessions of one IP address (of one /64 for IPv6, which one host can fill).
+    pub per_address: usize,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A place for one session; dropping it frees the place.
+#[derive(Debug)]
+pub struct Permit {
+    counts: Arc<Counts>,
+    address: Option<IpAddr>,
+}
+
+/// Which bound was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMany {
+    /// Sessions altogether.
+    Total,
+    /// Sessions of this address.
+    PerAddress,
+}
+
+/// A connection with a place.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub stream: Stream,
+    /// Who it is.
+    pub peer: Peer,
+    /// Its place; keep it as long as the session.
+    pub permit: Permit,
+}
+
+/// Binds `endpoint` and listens. Removes a Unix socket that nobody serves any more.
+///
+/// # Errors
+/// A sentence that says what cannot be had, why, and what to do.
+pub fn bind(endpoint: &Endpoint) -> Result<Bound, BindError> {
+    let bound = match endpoint {
+        Endpoint::Tcp(address) => bind_tcp(*address),
+        Endpoint::Unix { path, mode } => bind_unix(path, *mode),
+    };
+    bound.map_err(|error| BindError { endpoint: endpoint.clone(), error })
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    // A restart must not wait for connections in TIME_WAIT.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    let actual = rustix::net::getsockname(&socket)?;
+    let actual = SocketAddr::try_from(actual).map_err(io::Error::from)?;
+    Ok(Bound { socket, address: Endpoint::Tcp(actual) })
+}
+
+fn bind_unix(path: &Path, mode: u32) -> io::Result<Bound> {
+    remove_stale(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let short = ShortPath::of(path)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(short.as_path())?)?;
+    // Connecting is possible only after `listen`, so nobody slips in before the mode is set.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(Bound { socket, address: Endpoint::Unix { path: path.to_owned(), mode } })
+}
+
+/// A socket file outlives a process that was killed; one that answers belongs to a living process.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "something that is not a socket has that name",
+            ));
+        }
+        Ok(_) => {}
+    }
+    let short = ShortPath::of(path)?;
+    match StdUnixStream::connect(short.as_path()) {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+impl Bound {
+    /// Where it listens; with the real port if 0 was asked for.
+    pub fn address(&self) -> &Endpoint {
+        &self.address
+    }
+
+    /// Hands the socket to the current tokio runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn listen(self) -> io::Result<Listener> {
+        let socket = match &self.address {
+            Endpoint::Tcp(_) => Socket::Tcp(tokio::net::TcpListener::from_std(self.socket.into())?),
+            Endpoint::Unix { .. } => {
+                Socket::Unix(tokio::net::UnixListener::from_std(self.socket.into())?)
+            }
+        };
+        Ok(Listener { socket, address: self.address })
+    }
+}
+
+impl Listener {
+    /// Where it listens.
+    pub fn address(&self) -> &Endpoint {
+        &self.address
+    }
+
+    /// The next connection. Failures of single connections are passed over; when the process has
+    /// no file descriptor left it waits a little. Cancel-safe.
+    pub async fn accept(&self, clock: &Clock) -> (Stream, Peer) {
+        loop {
+            let accepted = match &self.socket {
+                Socket::Tcp(tcp) => tcp.accept().await.and_then(|(stream, _)| {
+                    stream.set_nodelay(true)?;
+                    Ok(Stream::Tcp(stream))
+                }),
+                Socket::Unix(unix) => unix.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            };
+            match accepted.and_then(|stream| stream.peer().map(|peer| (stream, peer))) {
+                Ok(accepted) => return accepted,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, socket = %self.address, "cannot accept; waiting a little");
+                    clock.sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Accepts until `stop` is cancelled; each session gets a place and a task of `tasks`. Those
+    /// over a bound are sent `refusal` (a whole line, e.g. `421 4.7.0 too many\r\n`; empty where
+    /// TLS comes first) and closed.
+    pub async fn serve<F, S>(self, hall: &Hall, refusal: &'static [u8], session: F)
+    where
+        F: Fn(Accepted) -> S,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let turned_away = Tasks::new();
+        loop {
+            let (stream, peer) = tokio::select! {
+                biased;
+                () = hall.stop.cancelled() => return,
+                accepted = self.accept(&hall.clock) => accepted,
+            };
+            match hall.admission.admit(&peer) {
+                Ok(permit) => hall.tasks.spawn(session(Accepted { stream, peer, permit })),
+                Err(why) => {
+                    tracing::info!(%peer, socket = %self.address, ?why, "turned away");
+                    if !refusal.is_empty() && turned_away.count() < TURNED_AWAY {
+                        turned_away.spawn(turn_away(stream, refusal, hall.clock.clone()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the listeners of an agent share.
+#[derive(Debug, Clone)]
+pub struct Hall {
+    /// Bounds on sessions.
+    pub admission: Admission,
+    /// The sessions.
+    pub tasks: Tasks,
+    /// Ends accepting.
+    pub stop: Cancel,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Says `line`, then closes in such a way that the line arrives.
+async fn turn_away(mut stream: Stream, line: &'static [u8], clock: Clock) {
+    let talk = async {
+        if stream.write_all(line).await.is_ok() && stream.shutdown().await.is_ok() {
+            // Unread input would turn our close into a reset that overtakes the line.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
+    };
+    let _ = clock.timeout(TURN_AWAY_WAIT, talk).await;
+}
+
+/// The peer went away between its connect and our accept, or the network complains about it.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
+impl Admission {
+    /// Nobody is in yet.
+    pub fn new(bounds: Bounds) -> Self {
+        let counts = Counts { limits: Mutex::new(bounds), open: Mutex::default() };
+        Admission { shared: Arc::new(counts) }
+    }
+
+    /// Changes the bounds; those who are in stay.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        *self.shared.limits.lock().unwrap_or_else(PoisonError::into_inner) = bounds;
+    }
+
+    /// A place for `peer`. Peers without an address (Unix sockets) count only towards the total.
+    ///
+    /// # Errors
+    /// Which bound was reached.
+    pub fn admit(&self, peer: &Peer) -> Result<Permit, TooMany> {
+        let bounds = *self.shared.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = peer.ip().map(counted_address);
+        let mut open = self.shared.open();
+        if open.total >= bounds.total {
+            return Err(TooMany::Total);
+        }
+        if let Some(address) = address {
+            let count = open.by_address.entry(address).or_insert(0);
+            if *count >= bounds.per_address {
+                return Err(TooMany::PerAddress);
+            }
+            *count += 1;
+        }
+        open.total += 1;
+        Ok(Permit { counts: Arc::clone(&self.shared), address })
+    }
+
+    /// Sessions open now.
+    pub fn open(&self) -> usize {
+        self.shared.open().total
+    }
+}
+
+impl Counts {
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut open = self.counts.open();
+        open.total = open.total.saturating_sub(1);
+        if let Some(address) = self.address
+            && let Some(count) = open.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// RFC 6177: a site gets at least a /64, so one host can have any address in it.
+fn counted_address(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(address) => address.fmt(f),
+            Endpoint::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl BindError {
+    /// The system's own error.
+    pub fn io(&self) -> &io::Error {
+        &self.error
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BindError { endpoint, error } = self;
+        write!(f, "cannot listen on {endpoint}: ")?;
+        match (endpoint, error.kind()) {
+            (Endpoint::Tcp(_), io::ErrorKind::AddrInUse) => f.write_str(
+                "another program has the port; stop it, or choose another port or address under [listen]",
+            ),
+            (Endpoint::Tcp(_), io::ErrorKind::PermissionDenied) => f.write_str(
+                "ports below 1024 need root or CAP_NET_BIND_SERVICE; start as root, or set listen.port_offset",
+            ),
+            (Endpoint::Tcp(_), io::ErrorKind::AddrNotAvailable) => f.write_str(
+                "this machine does not have that address; correct listen.bind",
+            ),
+            (Endpoint::Unix { .. }, io::ErrorKind::AddrInUse) => {
+                f.write_str("another Posthaste process serves it; stop that one first")
+            }
+            (Endpoint::Unix { path, .. }, io::ErrorKind::NotFound) => {
+                let folder = path.parent().unwrap_or(path).display();
+                write!(f, "the folder {folder} does not exist")
+            }
+            (Endpoint::Unix { path, .. }, io::ErrorKind::PermissionDenied) => {
+                let folder = path.parent().unwrap_or(path).display();
+                write!(f, "no permission to write in {folder}; correct its owner or mode")
+            }
+            _ => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
