@@ -22,7 +22,12 @@ const fn row(layer: u8, name: &'static str, ours: &'static str, others: &'static
 
 /// Lowest layer first. Agents do not depend on agents; `queue` is the MTA's, `mailbox` the MDA's.
 const TABLE: &[Row] = &[
-    row(0, "protocol", "", "base64 bytes hmac idna memchr serde serde_json sha2 subtle"),
+    row(
+        0,
+        "protocol",
+        "",
+        "base64 bytes hmac icu_normalizer idna memchr serde serde_json sha2 subtle",
+    ),
     row(0, "message", "protocol", "bytes encoding_rs mail-builder mail-parser memchr"),
     row(1, "disk", "protocol", "bytes getrandom rustix sha2"),
     row(

@@ -1,0 +1,141 @@
+//! A name server for the domains of a test: authoritative, over UDP and TCP on loopback, in a
+//! thread of the test. What it does not know does not exist: it never asks anybody else.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hickory_server::Server;
+use hickory_server::net::runtime::TokioRuntimeProvider;
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, MX, SOA, TXT};
+use hickory_server::proto::rr::{LowerName, Name, RData, Record};
+use hickory_server::store::in_memory::InMemoryZoneHandler;
+use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
+
+use crate::address::Address;
+
+/// Time that a TCP connection may stay idle.
+const TCP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers waiting per TCP connection.
+const TCP_ANSWERS: usize = 32;
+/// Seconds that an answer may be kept: none, so that tests can change their minds.
+const TTL: u32 = 0;
+/// The port of the name servers of tests.
+const PORT: u16 = 10_053;
+
+/// The records that a test's world has.
+#[derive(Default, Clone)]
+pub struct Zone {
+    records: Vec<(String, RData)>,
+}
+
+impl Zone {
+    /// A world without names.
+    pub fn new() -> Zone {
+        Zone::default()
+    }
+
+    /// `name. MX preference host.` The empty host is the null MX of RFC 7505.
+    pub fn mx(mut self, name: &str, preference: u16, host: &str) -> Zone {
+        let host = if host.is_empty() { Name::root() } else { fqdn(host) };
+        self.records.push((name.into(), RData::MX(MX::new(preference, host))));
+        self
+    }
+
+    /// `name. A` or `AAAA address`.
+    pub fn address(mut self, name: &str, ip: IpAddr) -> Zone {
+        let data = match ip {
+            IpAddr::V4(ip) => RData::A(A(ip)),
+            IpAddr::V6(ip) => RData::AAAA(AAAA(ip)),
+        };
+        self.records.push((name.into(), data));
+        self
+    }
+
+    /// `name. TXT "text"`.
+    pub fn txt(mut self, name: &str, text: &str) -> Zone {
+        self.records.push((name.into(), RData::TXT(TXT::new(vec![text.into()]))));
+        self
+    }
+
+    /// `name. CNAME target.`
+    pub fn cname(mut self, name: &str, target: &str) -> Zone {
+        self.records.push((name.into(), RData::CNAME(CNAME(fqdn(target)))));
+        self
+    }
+}
+
+/// A running name server; it ends with the value.
+pub struct NameServer {
+    address: SocketAddr,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _lease: Address,
+}
+
+impl NameServer {
+    /// Serves the zone, which covers everything below the root.
+    pub fn start(zone: Zone) -> NameServer {
+        let lease = Address::take();
+        let address = SocketAddr::new(lease.ip(), PORT);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be built");
+            runtime.block_on(async move {
+                let mut server = Server::new(catalog(&zone));
+                let udp = tokio::net::UdpSocket::bind(address).await.expect("a leased address");
+                let tcp = tokio::net::TcpListener::bind(address).await.expect("a leased address");
+                server.register_socket(udp);
+                server.register_listener(tcp, TCP_TIMEOUT, TCP_ANSWERS);
+                ready.send(()).expect("the test waits for its name server");
+                let _ = stopped.await;
+                let _ = server.shutdown_gracefully().await;
+            });
+        });
+        is_ready.recv().expect("the name server starts");
+        NameServer { address, stop: Some(stop), thread: Some(thread), _lease: lease }
+    }
+
+    /// `ADDR:PORT`, as `dns.servers` takes it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn catalog(zone: &Zone) -> Catalog {
+    let mut root = InMemoryZoneHandler::<TokioRuntimeProvider>::empty(
+        Name::root(),
+        ZoneType::Primary,
+        AxfrPolicy::Deny,
+        None,
+    );
+    let soa = SOA::new(fqdn("ns.test"), fqdn("hostmaster.test"), 1, 60, 60, 60, TTL);
+    root.upsert_mut(Record::from_rdata(Name::root(), TTL, RData::SOA(soa)), 1);
+    for (name, data) in &zone.records {
+        root.upsert_mut(Record::from_rdata(fqdn(name), TTL, data.clone()), 1);
+    }
+    let mut catalog = Catalog::new();
+    catalog.upsert(LowerName::from(Name::root()), vec![Arc::new(root)]);
+    catalog
+}
+
+fn fqdn(name: &str) -> Name {
+    let mut name = Name::from_str(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    name.set_fqdn(true);
+    name
+}
