@@ -99,6 +99,9 @@ pub struct Start {
     /// The `tls-exporter` channel binding of that connection (RFC 9266), where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_exporter: Option<Opaque>,
+    /// The `tls-server-end-point` channel binding (RFC 5929 §4), where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_server_end_point: Option<Opaque>,
 }
 
 /// `login.step`: the client's response to a challenge.

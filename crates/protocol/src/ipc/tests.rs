@@ -243,6 +243,7 @@ fn what_may_hold_a_password_is_not_shown() {
         peer: None,
         secure: true,
         tls_exporter: None,
+        tls_server_end_point: None,
     };
     assert!(!format!("{start:?}").contains("sesame"));
     assert!(serde_json::to_string(&start).unwrap().contains("AGFsaWNlAHNlc2FtZQ=="));
