@@ -9,10 +9,15 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod address;
 pub mod imap;
 pub mod ipc;
 pub mod journey;
+pub mod limits;
 pub mod machine;
+pub mod rejection;
+pub mod reply;
 pub mod sasl;
 pub mod secret;
+pub mod smtp;
 pub mod time;
