@@ -8,16 +8,26 @@
 //!
 //! It knows nothing of letters. The stores are `queue` and `mailbox`.
 
+mod syncer;
 mod ticket;
 
 pub use ticket::{Submitter, Ticket};
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::Error;
 use crate::disk::{Disk, Result};
-use crate::log::{Appender, LogOptions, Record, Recovery};
+use crate::limits::{
+    BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, LAY_OUT_SLICE, LAZY_COMMIT,
+    LOG_RESTARTS,
+};
+use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery};
+use syncer::Syncer;
+use ticket::{Inbox, Pending, Reply};
 
 /// Where a store's log lives and how large it is.
 #[derive(Debug, Clone)]
@@ -30,6 +40,18 @@ pub struct CommitOptions {
     pub checkpoint_idle: Duration,
     /// How old a record may get before a checkpoint is made under load.
     pub checkpoint_age: Duration,
+}
+
+impl CommitOptions {
+    /// The usual times and sizes, with the log in `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        CommitOptions {
+            directory: directory.into(),
+            log: LogOptions::default(),
+            checkpoint_idle: CHECKPOINT_IDLE,
+            checkpoint_age: CHECKPOINT_AGE,
+        }
+    }
 }
 
 /// What a request came to, before anything is durable.
@@ -107,13 +129,43 @@ pub enum Step {
 /// The batch loop of one store.
 #[derive(Debug)]
 pub struct GroupCommit<S: Store> {
+    disk: Arc<dyn Disk>,
+    options: CommitOptions,
     store: S,
+    log: IntakeLog,
+    inbox: Arc<Inbox<S::Request, S::Answer>>,
+    /// Taken from the inbox, not staged for want of room in the log.
+    held: VecDeque<Pending<S::Request, S::Answer>>,
+    /// Since when records wait that nobody waits for.
+    lazy_since: Option<Duration>,
+    /// When the oldest record that is not checkpointed was committed, and the newest.
+    oldest: Option<Duration>,
+    newest: Duration,
+    last_batch: usize,
+    phase: Phase,
+    syncer: Option<Syncer>,
+    /// When lay-out may be tried again after an error.
+    stalled: Option<(Duration, Error)>,
+    restarts: u32,
 }
 
-/// The thread that runs a [`GroupCommit`]. Dropping it closes the store and waits for the end.
+/// Where the way from log to files stands.
 #[derive(Debug)]
-pub struct Committer {
-    thread: Option<std::thread::JoinHandle<()>>,
+enum Phase {
+    /// Changes collect.
+    Collecting,
+    /// A checkpoint is due: files are laid out, slice by slice.
+    LayingOut,
+    /// All is laid out up to the barrier; another thread syncs the file system.
+    Syncing(Barrier),
+    /// A sync has failed for good.
+    Failed(Error),
+}
+
+/// A request that is staged, or answered without a change, and waits for the commit.
+enum Waiting<S: Store> {
+    Staged(S::Staged, Reply<S::Answer>),
+    Answer(S::Answer, Reply<S::Answer>),
 }
 
 impl<S: Store> GroupCommit<S> {
@@ -121,14 +173,71 @@ impl<S: Store> GroupCommit<S> {
     pub fn open(
         disk: Arc<dyn Disk>,
         options: CommitOptions,
-        store: S,
+        mut store: S,
     ) -> Result<(Self, Submitter<S::Request, S::Answer>, Recovery)> {
-        todo!("{disk:?} {options:?} {}", std::mem::size_of_val(&store))
+        let (log, recovery) = IntakeLog::open(
+            disk.clone(),
+            options.directory.clone(),
+            options.log,
+            &mut |record| store.replay(record),
+        )?;
+        let (submitter, inbox) = Submitter::new();
+        let mut commit = GroupCommit {
+            disk,
+            options,
+            store,
+            log,
+            inbox,
+            held: VecDeque::new(),
+            lazy_since: None,
+            oldest: None,
+            newest: Duration::ZERO,
+            last_batch: 0,
+            phase: Phase::Collecting,
+            syncer: None,
+            stalled: None,
+            restarts: 0,
+        };
+        commit.checkpoint_now()?;
+        if !commit.log.is_fresh() {
+            commit.log.write_checkpoint()?;
+        }
+        Ok((commit, submitter, recovery))
     }
 
     /// Does one thing: a batch, a slice of lay-out or a checkpoint. `now` is any monotonic time.
     pub fn step(&mut self, now: Duration) -> Step {
-        todo!("{now:?}")
+        if let Phase::Failed(error) = &self.phase {
+            let error = error.clone();
+            return self.refuse_all(&error);
+        }
+        if self.has_requests() {
+            self.batch(now);
+            return Step::Worked;
+        }
+        if self.lazy_since.is_some_and(|since| now >= since + LAZY_COMMIT) {
+            self.commit_lazy();
+            return Step::Worked;
+        }
+        match self.phase {
+            Phase::Syncing(barrier) => match self.syncer.as_ref().and_then(Syncer::poll) {
+                Some(synced) => {
+                    self.synced(barrier, synced);
+                    Step::Worked
+                }
+                None => Step::Idle(self.options.checkpoint_idle),
+            },
+            Phase::LayingOut if !self.is_stalled(now) => {
+                self.lay_out(now);
+                Step::Worked
+            }
+            _ if !self.is_stalled(now) && self.checkpoint_due(now) => {
+                self.phase = Phase::LayingOut;
+                Step::Worked
+            }
+            _ if !self.inbox.is_open() => self.close(),
+            _ => Step::Idle(self.until_next(now)),
+        }
     }
 
     /// The store, for readers in the same thread and for tests.
@@ -136,17 +245,323 @@ impl<S: Store> GroupCommit<S> {
         &self.store
     }
 
-    /// Runs the loop in a thread named `name` until the submitters close it.
-    pub fn spawn(self, name: &str) -> Result<Committer> {
-        todo!("{name}")
+    /// Why files cannot be laid out at the moment, or why nothing is taken any more.
+    pub fn trouble(&self) -> Option<&Error> {
+        match &self.phase {
+            Phase::Failed(error) => Some(error),
+            _ => self.stalled.as_ref().map(|(_, error)| error),
+        }
     }
+
+    /// Runs the loop in a thread named `name` until it is closed; a second thread does the syncs
+    /// of the file system, so that batches go on meanwhile.
+    pub fn spawn(mut self, name: &str) -> Result<Committer> {
+        let inbox = self.inbox.clone();
+        let nudge = self.inbox.clone();
+        let directory = self.options.directory.clone();
+        self.syncer = Some(Syncer::spawn(
+            name,
+            self.disk.clone(),
+            directory,
+            Box::new(move || nudge.nudge()),
+        )?);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || self.run())
+            .map_err(|error| Error::from_io("start a thread", &error))?;
+        Ok(Committer { thread: Some(thread), close: Box::new(move || inbox.close()) })
+    }
+
+    fn run(mut self) {
+        let start = Instant::now();
+        loop {
+            match self.step(start.elapsed()) {
+                Step::Worked => {}
+                Step::Idle(longest) => self.inbox.wait(longest),
+                Step::Failed => self.inbox.wait(FAILED_NAP),
+                Step::Closed => break,
+            }
+        }
+    }
+
+    fn has_requests(&self) -> bool {
+        !self.held.is_empty() || !self.inbox.is_empty()
+    }
+
+    /// Stages what waits, commits it once, publishes and answers.
+    fn batch(&mut self, now: Duration) {
+        if !self.log.has_room() && !self.make_room(now) {
+            return;
+        }
+        let more = BATCH_REQUESTS.saturating_sub(self.held.len());
+        self.held.extend(self.inbox.take(more));
+        let mut waiting = Vec::with_capacity(self.held.len());
+        let mut durable = false;
+        let mut lazy = false;
+        while self.log.has_room()
+            && self.log.pending() < BATCH_BYTES
+            && let Some(Pending { request, reply }) = self.held.pop_front()
+        {
+            let savepoint = self.log.savepoint();
+            match self.store.stage(request, &mut self.log.appender()) {
+                Ok(Stage::Durable(staged)) => {
+                    durable = true;
+                    waiting.push(Waiting::Staged(staged, reply));
+                }
+                Ok(Stage::Lazy(staged)) => {
+                    lazy = true;
+                    waiting.push(Waiting::Staged(staged, reply));
+                }
+                Ok(Stage::Nothing(answer)) => waiting.push(Waiting::Answer(answer, reply)),
+                Err(error) => {
+                    self.log.roll_back(&savepoint);
+                    reply.answer(Err(error));
+                }
+            }
+        }
+        self.last_batch = waiting.len();
+        if durable {
+            if let Err(error) = self.log.commit() {
+                return self.abandon(waiting, &error);
+            }
+            self.lazy_since = None;
+        } else if lazy {
+            self.lazy_since.get_or_insert(now);
+        }
+        if durable || lazy {
+            self.oldest.get_or_insert(now);
+            self.newest = now;
+        }
+        for one in waiting {
+            match one {
+                Waiting::Staged(staged, reply) => reply.answer(Ok(self.store.publish(staged))),
+                Waiting::Answer(answer, reply) => reply.answer(Ok(answer)),
+            }
+        }
+        // Under load the files follow in slices too, or the log would fill before they are done.
+        if self.checkpoint_due(now) && !self.is_stalled(now) {
+            match self.phase {
+                Phase::Collecting => self.phase = Phase::LayingOut,
+                Phase::LayingOut => self.lay_out(now),
+                Phase::Syncing(_) | Phase::Failed(_) => {}
+            }
+        }
+    }
+
+    /// The log is full: the checkpoint is made while everybody waits. `false`: requests were
+    /// refused instead, because it cannot be made.
+    fn make_room(&mut self, now: Duration) -> bool {
+        if let Phase::Syncing(barrier) = self.phase {
+            let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
+            self.synced(barrier, synced);
+            if self.log.has_room() {
+                return true;
+            }
+        }
+        if let Phase::Failed(_) = self.phase {
+            return false;
+        }
+        let made = match &self.stalled {
+            Some((until, error)) if now < *until => Err(error.clone()),
+            _ => self.checkpoint_now(),
+        };
+        let Err(error) = made else {
+            return true;
+        };
+        let waiting = self.held.drain(..).chain(self.inbox.take(BATCH_REQUESTS));
+        waiting.for_each(|pending| pending.reply.answer(Err(error.clone())));
+        if !matches!(self.phase, Phase::Failed(_)) {
+            self.stalled.get_or_insert((now + STALL, error));
+        }
+        false
+    }
+
+    /// One slice of lay-out; after the last one the sync begins.
+    fn lay_out(&mut self, now: Duration) {
+        let items = LAY_OUT_SLICE.max(2 * self.last_batch);
+        match self.store.lay_out(items) {
+            Ok(LaidOut::More) => self.stalled = None,
+            Ok(LaidOut::All) => {
+                self.stalled = None;
+                self.commit_lazy();
+                if let Phase::Failed(_) = self.phase {
+                    return;
+                }
+                let barrier = self.log.barrier();
+                self.oldest = None;
+                match &self.syncer {
+                    Some(syncer) => {
+                        syncer.begin();
+                        self.phase = Phase::Syncing(barrier);
+                    }
+                    None => {
+                        let synced = self.disk.sync_filesystem(&self.options.directory);
+                        self.synced(barrier, synced);
+                    }
+                }
+            }
+            Err(error) => self.stalled = Some((now + STALL, error)),
+        }
+    }
+
+    fn synced(&mut self, barrier: Barrier, synced: Result<()>) {
+        match synced.and_then(|()| self.log.set_checkpoint(barrier)) {
+            Ok(()) => {
+                self.store.checkpointed();
+                self.phase = Phase::Collecting;
+            }
+            // The log still holds every record; a restart replays them. To go on as if nothing
+            // had happened would be to believe a second sync.
+            Err(error) => self.phase = Phase::Failed(error),
+        }
+    }
+
+    fn commit_lazy(&mut self) {
+        if self.lazy_since.take().is_some()
+            && let Err(error) = self.log.commit()
+        {
+            self.begin_anew(&error);
+        }
+    }
+
+    /// Lays everything out, syncs and sets the checkpoint, all at once.
+    fn checkpoint_now(&mut self) -> Result<()> {
+        while self.store.lay_out(usize::MAX)? == LaidOut::More {}
+        self.commit_lazy();
+        let barrier = self.log.barrier();
+        let synced = self.disk.sync_filesystem(&self.options.directory);
+        self.synced(barrier, synced);
+        self.oldest = None;
+        self.stalled = None;
+        match &self.phase {
+            Phase::Failed(error) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn abandon(&mut self, mut waiting: Vec<Waiting<S>>, error: &Error) {
+        while let Some(one) = waiting.pop() {
+            match one {
+                Waiting::Staged(staged, reply) => {
+                    self.store.abandon(staged);
+                    reply.answer(Err(error.clone()));
+                }
+                Waiting::Answer(_, reply) => reply.answer(Err(error.clone())),
+            }
+        }
+        self.lazy_since = None;
+        self.begin_anew(error);
+    }
+
+    /// A sync of the log has failed: everything that was ever acknowledged goes to the files and
+    /// a new log is begun, or the store takes nothing more.
+    fn begin_anew(&mut self, cause: &Error) {
+        self.restarts += 1;
+        if self.restarts > LOG_RESTARTS {
+            self.phase = Phase::Failed(cause.clone());
+            return;
+        }
+        // A sync that is under way ends first; what it says does not matter, another follows.
+        if let (Phase::Syncing(_), Some(syncer)) = (&self.phase, &self.syncer) {
+            drop(syncer.wait());
+        }
+        self.phase = Phase::Collecting;
+        let begun = self.log.begin_anew().and_then(|old| {
+            self.checkpoint_now()?;
+            self.log.write_checkpoint()?;
+            self.log.set_aside(&old)
+        });
+        if let Err(error) = begun {
+            self.phase = Phase::Failed(error);
+        }
+    }
+
+    fn is_stalled(&self, now: Duration) -> bool {
+        self.stalled.as_ref().is_some_and(|(until, _)| now < *until)
+    }
+
+    fn checkpoint_due(&self, now: Duration) -> bool {
+        let Some(oldest) = self.oldest else {
+            return false;
+        };
+        !self.inbox.is_open()
+            || matches!(self.phase, Phase::LayingOut)
+            || self.log.is_half_full()
+            || now >= self.newest + self.options.checkpoint_idle
+            || now >= oldest + self.options.checkpoint_age
+    }
+
+    fn until_next(&self, now: Duration) -> Duration {
+        let lazy = self.lazy_since.map(|since| since + LAZY_COMMIT);
+        let idle = self.oldest.map(|_| self.newest + self.options.checkpoint_idle);
+        let stalled = self.stalled.as_ref().map(|(until, _)| *until);
+        let next = match stalled.filter(|until| now < *until) {
+            Some(until) => lazy.map_or(until, |lazy| lazy.min(until)),
+            None => lazy.into_iter().chain(idle).min().unwrap_or(now + NAP),
+        };
+        next.saturating_sub(now).max(Duration::from_millis(1))
+    }
+
+    /// Everything has been answered and nothing can come: the log is emptied.
+    fn close(&mut self) -> Step {
+        self.commit_lazy();
+        let closed = match &self.stalled {
+            // The disk is full: the log keeps the records, the next start lays them out.
+            Some((_, error)) => Err(error.clone()),
+            None if self.log.is_checkpointed() => Ok(()),
+            None => self.checkpoint_now(),
+        };
+        match closed.and_then(|()| self.log.write_checkpoint()) {
+            Ok(()) => Step::Closed,
+            Err(error) => {
+                self.phase = Phase::Failed(error);
+                Step::Closed
+            }
+        }
+    }
+
+    fn refuse_all(&mut self, error: &Error) -> Step {
+        let refusal = error.clone().poisoned();
+        let waiting = self.held.drain(..).chain(self.inbox.take(usize::MAX));
+        waiting.for_each(|pending| pending.reply.answer(Err(refusal.clone())));
+        if self.inbox.is_open() { Step::Failed } else { Step::Closed }
+    }
+}
+
+/// The thread that runs a [`GroupCommit`]. Dropping it closes the store and waits for the end.
+pub struct Committer {
+    thread: Option<std::thread::JoinHandle<()>>,
+    close: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Committer {
     /// Closes the store and waits until everything is laid out and the log is empty.
-    pub fn close(mut self) {
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        (self.close)();
         if let Some(thread) = self.thread.take() {
+            // A panic there has already answered everybody with an error.
             drop(thread.join());
         }
     }
 }
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer").finish_non_exhaustive()
+    }
+}
+
+/// Longest sleep of an idle loop: a safety net, every event wakes it.
+const NAP: Duration = Duration::from_secs(60);
+
+/// Sleep between refusals of a store that has failed.
+const FAILED_NAP: Duration = Duration::from_secs(1);
+
+/// How long after an error of lay-out it is tried again.
+const STALL: Duration = Duration::from_secs(1);

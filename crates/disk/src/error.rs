@@ -78,6 +78,13 @@ impl Error {
         self.path.as_deref()
     }
 
+    /// The same error as the reason why a store takes nothing more.
+    #[must_use]
+    pub(crate) fn poisoned(mut self) -> Self {
+        self.kind = ErrorKind::Poisoned;
+        self
+    }
+
     /// Whether this is a missing file.
     pub fn is_missing(&self) -> bool {
         self.kind == ErrorKind::Missing

@@ -7,12 +7,14 @@
 
 pub mod commit;
 pub mod custody;
+pub mod faulty;
 pub mod limits;
 pub mod log;
 
 mod body;
 mod disk;
 mod error;
+mod files;
 mod real;
 mod space;
 
@@ -23,7 +25,9 @@ pub use commit::{
 pub use disk::{
     Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space,
 };
+pub use faulty::FaultyDisk;
 pub use error::{Error, ErrorKind};
-pub use log::{Appender, LogOptions, Record, Recovery, Sequence};
+pub use files::{read_whole, replace_whole};
+pub use log::{Appender, Crc32c, LogOptions, Record, Recovery, Sequence};
 pub use real::RealDisk;
 pub use space::SpaceWatch;

@@ -30,6 +30,13 @@ pub const LOG_RECORD: usize = 448 * 1024;
 /// Requests one batch commits together at most: bounds the time the first one waits.
 pub const BATCH_REQUESTS: usize = 256;
 
+/// Bytes of records one batch commits together at most.
+pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often in the life of a process a log may be begun anew after a failed sync: a disk that
+/// fails more often is dying.
+pub const LOG_RESTARTS: u32 = 3;
+
 /// Requests that wait for the committer at most, before senders wait for room.
 pub const WAITING_REQUESTS: usize = 1024;
 

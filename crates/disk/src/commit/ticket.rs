@@ -51,6 +51,8 @@ struct State<R, A> {
     /// Tickets that wait for room.
     outside: Vec<Waker>,
     open: bool,
+    /// The loop is to look around although nothing has come in.
+    nudged: bool,
 }
 
 /// One request with the place where its answer goes.
@@ -89,7 +91,7 @@ fn closed() -> Error {
 
 impl<R, A> Submitter<R, A> {
     pub(crate) fn new() -> (Self, Arc<Inbox<R, A>>) {
-        let state = State { waiting: VecDeque::new(), outside: Vec::new(), open: true };
+        let state = State { waiting: VecDeque::new(), outside: Vec::new(), open: true, nudged: false };
         let inbox = Arc::new(Inbox { state: Mutex::new(state), arrived: Condvar::new() });
         (Submitter { inbox: inbox.clone() }, inbox)
     }
@@ -166,12 +168,20 @@ impl<R, A> Inbox<R, A> {
     /// Sleeps until something waits, the inbox is closed, or `longest` has passed.
     pub(crate) fn wait(&self, longest: Duration) {
         let state = guard(&self.state);
-        let idle = |state: &mut State<R, A>| state.waiting.is_empty() && state.open;
-        drop(
-            self.arrived
-                .wait_timeout_while(state, longest, idle)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let idle = |state: &mut State<R, A>| {
+            state.waiting.is_empty() && state.open && !state.nudged
+        };
+        let (mut state, _) = self
+            .arrived
+            .wait_timeout_while(state, longest, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.nudged = false;
+    }
+
+    /// Wakes the loop.
+    pub(crate) fn nudge(&self) {
+        guard(&self.state).nudged = true;
+        self.arrived.notify_one();
     }
 }
 
