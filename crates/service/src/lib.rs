@@ -1,1 +1,22 @@
-//! What makes a program a good daemon.
+//! What makes a program a good daemon: configuration and reload, logs, the journey trail, the
+//! ledger, metrics, control socket and shutdown. It knows no protocol of mail and no store; the
+//! agents and the `posthaste` executable call it.
+
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod exit;
+pub mod ledger;
+pub mod limits;
+pub mod logging;
+pub mod metrics;
+pub mod paths;
+pub mod trail;
+
+pub use config::{AgentName, Config, ConfigHandle};
+pub use control::Control;
+pub use daemon::{Boot, Context, Start};
+pub use exit::{Exit, Fatal};
+pub use metrics::{Counter, Metrics};
+pub use paths::Paths;
+pub use trail::{Event, Kind, Outcome, Trail};

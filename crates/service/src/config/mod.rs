@@ -1,0 +1,362 @@
+//! The configuration: one file, `posthaste.toml`, every key of which has a default that is right
+//! for a small domain. This module holds the keys and their defaults; `values` their kinds, `load`
+//! the layers and the faults, `handle` what happens at reload. `deploy/posthaste.toml` is the same
+//! list with comments for people, and a test compares the two.
+
+mod handle;
+mod load;
+pub mod values;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use protocol::address::Domain;
+use serde::{Deserialize, Serialize};
+
+pub use handle::{ConfigHandle, Reload};
+pub use load::{DEFAULT_PATH, Fault, Faults, allowed_keys, load, parse};
+pub use values::{
+    AgentName, CleartextAuth, LocalDelivery, LogFormat, LogLevel, NextHop, RoutePattern, Smarthost,
+};
+
+/// All keys. [`Default`] is what an empty file means.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whether passwords may travel without TLS: `never`, or `loopback` for tests and labs.
+    pub auth_without_tls: CleartextAuth,
+    /// Who we are.
+    pub server: Server,
+    /// Which agents run.
+    pub agents: Agents,
+    /// Where they listen.
+    pub listen: Listen,
+    /// Where everything lives.
+    pub storage: Storage,
+    /// Certificates.
+    pub tls: Tls,
+    /// Whom we ask for names.
+    pub dns: Dns,
+    /// How mail leaves.
+    pub mta: Mta,
+    /// Bounds.
+    pub limits: Limits,
+    /// The journey.
+    pub trail: Trail,
+    /// The log.
+    pub log: Log,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The name in greetings, Received lines and certificates; none: the machine's own.
+    #[serde(with = "values::optional_text", skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Domain>,
+}
+
+/// `[agents]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agents {
+    /// Those that `up` starts, and `status` asks.
+    pub run: Vec<AgentName>,
+}
+
+/// `[listen]`. A port of 0 is not opened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Addresses; `::` means IPv6 only, and is left out on machines without it.
+    pub bind: Vec<IpAddr>,
+    /// Added to each port, so that tests and labs need no root.
+    pub port_offset: u16,
+    /// Mail from other systems (RFC 5321), by the MTA.
+    pub smtp: u16,
+    /// Submission under TLS (RFC 8314 §3.3), by the MSA.
+    pub submissions: u16,
+    /// Submission with STARTTLS (RFC 6409), by the MSA.
+    pub submission: u16,
+    /// IMAP with STARTTLS, by the MDA.
+    pub imap: u16,
+    /// IMAP under TLS (RFC 8314 §3.2), by the MDA.
+    pub imaps: u16,
+}
+
+/// `[storage]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Everything lives below this folder. Relative paths count from the configuration file.
+    pub data_dir: PathBuf,
+    /// With fewer bytes free, mail is refused for the time being (452).
+    #[serde(with = "values::size")]
+    pub low_water_bytes: u64,
+    /// With fewer inodes free, likewise. File systems without a fixed number count as full of them.
+    pub low_water_inodes: u64,
+    /// Size of one segment of an intake log; each store has two or more.
+    #[serde(with = "values::size")]
+    pub log_segment: u64,
+}
+
+/// `[tls]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Certificate chain, PEM, ours first. Without it there is no TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Further authorities to trust, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_roots_file: Option<PathBuf>,
+}
+
+/// `[dns]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dns {
+    /// Servers, `ADDR:PORT`; empty: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// Root keys for DNSSEC; none: those built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_anchor_file: Option<PathBuf>,
+}
+
+/// `[mta]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mta {
+    /// Port of other transfer agents.
+    pub remote_port: u16,
+    /// Next hop by recipient domain; `*` for all others.
+    pub routes: BTreeMap<RoutePattern, NextHop>,
+    /// Who takes mail for our own domains.
+    pub local_delivery: LocalDelivery,
+    /// Everything for elsewhere goes through this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smarthost: Option<Smarthost>,
+    /// A file that holds the smarthost's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smarthost_password_file: Option<PathBuf>,
+    /// Our own address for outgoing connections: one, or one of each family.
+    #[serde(with = "values::one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub source_address: Vec<IpAddr>,
+    /// The name we give in EHLO; none: `server.hostname`.
+    #[serde(with = "values::optional_text", skip_serializing_if = "Option::is_none")]
+    pub helo_name: Option<Domain>,
+    /// Whether to use IPv6 where the other side has it.
+    pub ipv6: bool,
+    /// How long a letter waits before it is given back (RFC 5321 §4.5.4.1: 4 to 5 days).
+    #[serde(with = "values::duration")]
+    pub lifetime: Duration,
+    /// When a letter is tried again.
+    pub retry: Retry,
+    /// When the sender is told that a letter waits; `0s`: never.
+    #[serde(with = "values::duration")]
+    pub delay_notice: Duration,
+    /// Received lines in a letter above which it is taken to be in a loop (RFC 5321 §6.3).
+    pub max_hops: u32,
+}
+
+/// `[mta.retry]`: first, first × factor, ... up to max.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// The first wait.
+    #[serde(with = "values::duration")]
+    pub first: Duration,
+    /// Each wait is so many times the one before.
+    pub factor: f64,
+    /// The longest wait.
+    #[serde(with = "values::duration")]
+    pub max: Duration,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The largest letter taken, as announced by SIZE.
+    #[serde(with = "values::size")]
+    pub message_size: u64,
+    /// Recipients of one letter; RFC 5321 §4.5.3.1.8 asks for at least 100.
+    pub recipients_per_letter: usize,
+    /// Sessions of one agent at once.
+    pub sessions: usize,
+    /// Sessions of one address at once.
+    pub sessions_per_address: usize,
+    /// Wrong commands after which a session is closed.
+    pub errors_per_session: u32,
+    /// How long an SMTP session may say nothing (RFC 5321 §4.5.3.2.7: 5 minutes).
+    #[serde(with = "values::duration")]
+    pub idle: Duration,
+    /// How long an IMAP session may say nothing (RFC 9051 §5.4: at least 30 minutes).
+    #[serde(with = "values::duration")]
+    pub imap_idle: Duration,
+    /// Recipients that one account may write to within an hour; the rest is held.
+    pub submission_recipients_per_hour: u32,
+    /// Letters on their way to other systems at once.
+    pub outgoing: usize,
+    /// How long an agent that is told to stop waits for its sessions.
+    #[serde(with = "values::duration")]
+    pub drain: Duration,
+}
+
+/// `[trail]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trail {
+    /// How long the events of journeys are kept, in whole days.
+    #[serde(with = "values::duration")]
+    pub keep: Duration,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is worth a line.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Agents { run: AgentName::ALL.to_vec() }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Listen {
+            bind: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            port_offset: 0,
+            smtp: 25,
+            submissions: 465,
+            submission: 587,
+            imap: 143,
+            imaps: 993,
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Storage {
+            data_dir: PathBuf::from("/var/lib/posthaste"),
+            low_water_bytes: 256_000_000,
+            low_water_inodes: 2_000,
+            log_segment: 64_000_000,
+        }
+    }
+}
+
+impl Default for Mta {
+    fn default() -> Self {
+        Mta {
+            remote_port: 25,
+            routes: BTreeMap::new(),
+            local_delivery: LocalDelivery::default(),
+            smarthost: None,
+            smarthost_password_file: None,
+            source_address: Vec::new(),
+            helo_name: None,
+            ipv6: true,
+            lifetime: Duration::from_secs(5 * 86_400),
+            retry: Retry::default(),
+            delay_notice: Duration::from_secs(4 * 3600),
+            max_hops: 100,
+        }
+    }
+}
+
+impl Default for Retry {
+    /// RFC 5321 §4.5.4.1: two attempts in the first hour, then one every two or three hours.
+    fn default() -> Self {
+        Retry {
+            first: Duration::from_secs(15 * 60),
+            factor: 2.0,
+            max: Duration::from_secs(3 * 3600),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            message_size: 50_000_000,
+            recipients_per_letter: 1000,
+            sessions: 1000,
+            sessions_per_address: 50,
+            errors_per_session: 20,
+            idle: Duration::from_secs(300),
+            imap_idle: Duration::from_secs(1800),
+            submission_recipients_per_hour: 500,
+            outgoing: 50,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Trail { keep: Duration::from_secs(7 * 86_400) }
+    }
+}
+
+impl Config {
+    /// Our name: `server.hostname`, else the machine's own, else `localhost`.
+    pub fn hostname(&self) -> Domain {
+        let machine = || {
+            let uname = rustix::system::uname();
+            uname.nodename().to_str().ok().and_then(|name| name.parse().ok())
+        };
+        self.server
+            .hostname
+            .clone()
+            .or_else(machine)
+            .unwrap_or_else(|| "localhost".parse().expect("localhost is a domain name"))
+    }
+
+    /// The name for EHLO.
+    pub fn helo_name(&self) -> Domain {
+        self.mta.helo_name.clone().unwrap_or_else(|| self.hostname())
+    }
+
+    /// A standard port with `listen.port_offset`; `None`: it is not to be opened.
+    pub fn port(&self, standard: u16) -> Option<u16> {
+        if standard == 0 {
+            return None;
+        }
+        // `load` has refused configurations where this overflows.
+        standard.checked_add(self.listen.port_offset)
+    }
+
+    /// Paths in the file count from the folder of the file.
+    fn resolve_paths(&mut self, base: &Path) {
+        let optional = [
+            &mut self.tls.certificate,
+            &mut self.tls.key,
+            &mut self.tls.extra_roots_file,
+            &mut self.dns.trust_anchor_file,
+            &mut self.mta.smarthost_password_file,
+        ];
+        for path in optional.into_iter().flatten() {
+            *path = base.join(&*path);
+        }
+        self.storage.data_dir = base.join(&self.storage.data_dir);
+        if let LocalDelivery::LmtpUnix(path) = &mut self.mta.local_delivery {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Every bound of this crate, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Events waiting for the trail's disk above which detail lines are dropped, in bytes.
+pub const TRAIL_DETAIL: usize = 512 * 1024;
+
+/// Events waiting for the trail's disk above which every line is dropped, in bytes.
+pub const TRAIL_ALL: usize = 8 * 1024 * 1024;
+
+/// How long events gather before they are written: one write for many, and still at once to people.
+pub const TRAIL_GATHER: Duration = Duration::from_millis(20);
+
+/// Longest text of one event, in bytes: what the other side said may be anything.
+pub const TRAIL_TEXT: usize = 1024;
+
+/// Longest line that a reader of the trail takes, in bytes.
+pub const TRAIL_LINE: usize = 64 * 1024;
+
+/// How often a follower looks for new lines.
+pub const TRAIL_POLL: Duration = Duration::from_millis(100);
+
+/// Control connections of one agent at once.
+pub const CONTROL_SESSIONS: usize = 64;
+
+/// After the drain deadline sessions are cut; how long their tasks get to notice.
+pub const AFTER_STOP: Duration = Duration::from_secs(2);
+
+/// How long a raised log level lasts unless asked otherwise: a forgotten `trace` fills disks.
+pub const LOG_LEVEL_FOR: Duration = Duration::from_secs(600);
+
+/// How long one agent is given to answer a question of ours.
+pub const ASK: Duration = Duration::from_secs(10);
