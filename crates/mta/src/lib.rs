@@ -1,1 +1,5 @@
 //! The transfer agent.
+
+mod bounce;
+pub mod reason;
+mod relay;
