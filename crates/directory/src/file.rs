@@ -1,0 +1,229 @@
+//! `directory.toml`: the form of the directory on disk, read and printed. What its contents mean is
+//! `snapshot`'s; replacing it safely is `store`'s.
+
+use crate::{
+    error::LoadError,
+    limits,
+    snapshot::{Account, Alias, HostedDomain, Quota, Snapshot, canonical},
+};
+use disk::Disk;
+use protocol::address::{Address, Domain};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+use toml::Spanned;
+
+/// The file's name in the directory's folder.
+pub(crate) const FILE_NAME: &str = "directory.toml";
+
+/// The directory as it stands in the file, in the file's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) revision: u64,
+    pub(crate) domains: Vec<HostedDomain>,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) aliases: Vec<Alias>,
+}
+
+impl Contents {
+    pub(crate) fn load(disk: &dyn Disk, directory: &Path) -> Result<Self, LoadError> {
+        let path = directory.join(FILE_NAME);
+        let text = read_text(disk, &path)?;
+        Self::parse(&text).map_err(|fault| fault.in_file(&path))
+    }
+
+    pub(crate) fn into_snapshot(self) -> Snapshot {
+        Snapshot::new(self.revision, self.domains, self.accounts, self.aliases)
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        let file: File = toml::from_str(text).map_err(|error| Fault::of_toml(text, &error))?;
+        if file.format != 1 {
+            let reason = format!("format {} is not known here, 1 is", file.format);
+            return Err(Fault { line: 1, reason });
+        }
+        let mut contents = Self { revision: file.revision, ..Self::default() };
+        let mut check = Check { text, domains: HashSet::new(), names: HashSet::new() };
+        for entry in file.domain {
+            check.domain(&entry)?;
+            let DomainEntry { name, catch_all } = entry.into_inner();
+            let catch_all = catch_all.map(|address| canonical(&address));
+            contents.domains.push(HostedDomain { name, catch_all });
+        }
+        for entry in file.account {
+            check.name(&entry, |entry| &entry.address)?;
+            let entry = entry.into_inner();
+            let quota = Quota { bytes: entry.quota_bytes, letters: entry.quota_letters };
+            let address = canonical(&entry.address);
+            contents.accounts.push(Account { address, quota, subaddressing: entry.subaddressing });
+        }
+        for entry in file.alias {
+            check.name(&entry, |entry| &entry.address)?;
+            if entry.get_ref().to.is_empty() {
+                return Err(check.fault(&entry, "an alias for nobody: `to` is empty".to_owned()));
+            }
+            let AliasEntry { address, to } = entry.into_inner();
+            contents.aliases.push(Alias { address: canonical(&address), to });
+        }
+        Ok(contents)
+    }
+
+    pub(crate) fn print(&self) -> String {
+        let mut text = format!(
+            "format = 1\n\
+             # Who exists. No secrets here. `posthaste domain`, `account` and `alias` change it.\n\
+             revision = {}\n",
+            self.revision
+        );
+        let mut table = |entries: Printed| {
+            text.push('\n');
+            // Strings, integers and arrays of strings always are TOML.
+            text.push_str(&toml::to_string(&entries).unwrap_or_default());
+        };
+        for HostedDomain { name, catch_all } in &self.domains {
+            let entry = DomainEntry { name: name.clone(), catch_all: catch_all.clone() };
+            table(Printed { domain: Some([entry]), ..Printed::default() });
+        }
+        for Account { address, quota, subaddressing } in &self.accounts {
+            let entry = AccountEntry {
+                address: address.clone(),
+                quota_bytes: quota.bytes,
+                quota_letters: quota.letters,
+                subaddressing: *subaddressing,
+            };
+            table(Printed { account: Some([entry]), ..Printed::default() });
+        }
+        for Alias { address, to } in &self.aliases {
+            let entry = AliasEntry { address: address.clone(), to: to.clone() };
+            table(Printed { alias: Some([entry]), ..Printed::default() });
+        }
+        text
+    }
+}
+
+/// Reads a file of ours as text.
+pub(crate) fn read_text(disk: &dyn Disk, path: &Path) -> Result<String, LoadError> {
+    let octets = disk::read_whole(disk, path, limits::FILE)?;
+    String::from_utf8(octets).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..good).unwrap_or_default();
+        let line = 1 + before.iter().filter(|octet| **octet == b'\n').count();
+        Fault { line, reason: "not UTF-8".to_owned() }.in_file(path)
+    })
+}
+
+/// What is wrong with a text, before it is known which file it came from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) reason: String,
+}
+
+impl Fault {
+    pub(crate) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
+        Self { line, reason: error.message().to_owned() }
+    }
+
+    pub(crate) fn in_file(self, path: &Path) -> LoadError {
+        let Self { line, reason } = self;
+        LoadError::Damaged { path: PathBuf::from(path), line, reason }
+    }
+}
+
+/// The line, from 1, of an offset.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    1 + before.iter().filter(|octet| **octet == b'\n').count()
+}
+
+/// That nothing stands twice, and nothing outside the hosted domains.
+struct Check<'a> {
+    text: &'a str,
+    domains: HashSet<Domain>,
+    names: HashSet<Address>,
+}
+
+impl Check<'_> {
+    fn fault<T>(&self, entry: &Spanned<T>, reason: String) -> Fault {
+        Fault { line: line_of(self.text, entry.span().start), reason }
+    }
+
+    fn domain(&mut self, entry: &Spanned<DomainEntry>) -> Result<(), Fault> {
+        let name = &entry.get_ref().name;
+        if !self.domains.insert(name.clone()) {
+            return Err(self.fault(entry, format!("the domain {name} stands here twice")));
+        }
+        Ok(())
+    }
+
+    fn name<T>(&mut self, entry: &Spanned<T>, of: fn(&T) -> &Address) -> Result<(), Fault> {
+        let address = of(entry.get_ref());
+        if !address.domain().is_some_and(|domain| self.domains.contains(domain)) {
+            let reason =
+                format!("{address} is of a domain that is not hosted: no [[domain]] names it");
+            return Err(self.fault(entry, reason));
+        }
+        if !self.names.insert(canonical(address)) {
+            return Err(self.fault(entry, format!("{address} stands here twice")));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: u32,
+    #[serde(default)]
+    revision: u64,
+    #[serde(default)]
+    domain: Vec<Spanned<DomainEntry>>,
+    #[serde(default)]
+    account: Vec<Spanned<AccountEntry>>,
+    #[serde(default)]
+    alias: Vec<Spanned<AliasEntry>>,
+}
+
+#[derive(Default, Serialize)]
+struct Printed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<[DomainEntry; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<[AccountEntry; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias: Option<[AliasEntry; 1]>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DomainEntry {
+    name: Domain,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    catch_all: Option<Address>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountEntry {
+    address: Address,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quota_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quota_letters: Option<u64>,
+    #[serde(default = "yes")]
+    subaddressing: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AliasEntry {
+    address: Address,
+    to: Vec<Address>,
+}
+
+fn yes() -> bool {
+    true
+}
