@@ -1,1 +1,57 @@
-//! Letters at rest.
+//! Letters at rest: Maildirs, the state logs beside them, and an index that can be thrown away.
+//!
+//! [`Mailboxes`] is the store: deliver, append, change flags, expunge, copy, move, make and rename
+//! mailboxes. Each is durable when its answer comes. [`Mailbox`] and [`View`] are what sessions
+//! read. The interface speaks of letters, mailboxes and changes, never of files; how they lie on
+//! disk is in `docs/mailbox.md`. One writer: the MDA. Protocols, policy and clocks are not here.
+#![forbid(unsafe_code)]
+
+pub mod limits;
+
+mod account_change;
+mod ask;
+mod change;
+mod checksum;
+mod content;
+mod custody;
+mod error;
+mod flags;
+mod ids;
+mod keywords;
+mod letter;
+mod letters;
+mod line;
+mod mailbox;
+mod name;
+mod open;
+mod scan;
+mod snapshot;
+mod stage;
+mod state;
+mod statelog;
+mod transaction;
+mod uidset;
+mod utf7;
+mod view;
+mod writer;
+
+pub use ask::{
+    AccountView, Delivered, Delivery, FlagChange, FlagsChanged, Listed, NewLetter, Placed, Quota,
+    Recipient, SpecialUse, Usage,
+};
+pub use change::How;
+pub use content::Content;
+pub use custody::{Survey, Whose};
+pub use error::{Error, Result};
+pub use flags::Flags;
+pub use ids::{AccountId, BadAccount, MailboxId, ModSeq, Uid};
+pub use keywords::{Keyword, KeywordSet, Keywords};
+pub use letter::Letter;
+pub use mailbox::{Changed, Mailbox};
+pub use name::{BadName, MailboxName};
+pub use open::{Clock, Mailboxes, Opened, Options};
+pub use scan::Looked;
+pub use state::Counts;
+pub use uidset::UidSet;
+pub use view::{Changes, View};
+pub use writer::Writer;

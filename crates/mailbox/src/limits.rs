@@ -1,0 +1,98 @@
+//! Every limit of this crate, with its unit and its reason.
+
+/// Letters in one chunk of a mailbox in memory: a change copies one chunk (20 KiB) when a session
+/// holds the view before it.
+pub const CHUNK_LETTERS: usize = 512;
+
+/// Keywords one mailbox may know. Each is text the client chose; Dovecot's practical limit is
+/// similar, and PERMANENTFLAGS lists them all in one line.
+pub const KEYWORDS: usize = 1024;
+
+/// Different sets of keywords in one mailbox: their numbers are 16 bits wide.
+pub const KEYWORD_SETS: usize = 65_535;
+
+/// Octets of one keyword.
+pub const KEYWORD_BYTES: usize = 255;
+
+/// Levels of a mailbox name: deeper trees are mistakes of a client in a loop.
+pub const NAME_LEVELS: usize = 16;
+
+/// Octets of a mailbox name's folder on disk: file names end at 255, and Maildir programs add
+/// their own suffixes.
+pub const FOLDER_BYTES: usize = 200;
+
+/// Octets of each part of an account's address: RFC 5321 §4.5.3.1.1 and §4.5.3.1.2 allow 64 and
+/// 255, which encoded must fit a file name.
+pub const ACCOUNT_PART_BYTES: usize = 255;
+
+/// Mailboxes in one account: LIST answers and account logs stay readable.
+pub const MAILBOXES: usize = 10_000;
+
+/// Names one account may subscribe to; they need not exist (RFC 9051 §6.3.7).
+pub const SUBSCRIPTIONS: usize = 20_000;
+
+/// Bytes of one file name in a Maildir (NAME_MAX).
+pub const FILE_NAME_BYTES: usize = 255;
+
+/// Bytes of state log after which a snapshot is due, unless the snapshot is more than four times
+/// as large: a fresh one then costs more than reading the log.
+pub const SNAPSHOT_AFTER: u64 = 256 * 1024;
+
+/// Segments of a state log that are kept: "what went since MODSEQ n" reads them.
+pub const HISTORY_SEGMENTS: u32 = 16;
+
+/// Longest line of a state log or account log in bytes; longer sets of UIDs are split.
+pub const LINE_BYTES: usize = 64 * 1024;
+
+/// UID ranges in one line: keeps a line below [`LINE_BYTES`].
+pub const LINE_RANGES: usize = 2_000;
+
+/// Deliveries of a mailbox that are remembered by (journey, recipient): repeats come within
+/// minutes (a lost reply) or hours (a queue retry), 24 bytes each.
+pub const REPEATS_REMEMBERED: usize = 4_096;
+
+/// Accounts whose mailbox list stays in memory though nobody uses it.
+pub const ACCOUNTS_IDLE: usize = 1_024;
+
+/// Mailboxes that stay in memory though nobody uses them.
+pub const MAILBOXES_IDLE: usize = 256;
+
+/// Letters of mailboxes that stay in memory though nobody uses them: 40 bytes each.
+pub const LETTERS_IDLE: usize = 1_000_000;
+
+/// Letters of a foreign program adopted, or changes of it taken over, in one look: a session's
+/// NOOP stays short; the rest comes with the next look.
+pub const SCAN_CHANGES: usize = 4_096;
+
+/// How long a directory's time must lie back before it is believed unchanged, in microseconds:
+/// file systems stamp in steps of up to 10 ms (ext4 with HZ=100).
+pub const DIRECTORY_TIME_STEP: i64 = 20_000;
+
+/// Largest letter an intake record holds, headers added included; larger ones are staged.
+pub const INLINE_LETTER: u64 = disk::limits::LARGE_LETTER;
+
+/// Bytes of one intake record of ours; larger changes are split.
+pub const TRANSACTION_BYTES: usize = disk::limits::LOG_RECORD - 4096;
+
+/// Largest letter that can be stored at all, in bytes: sizes are 32 bits wide.
+pub const LETTER_BYTES: u64 = u32::MAX as u64;
+
+/// Accounts whose index is open at once: each holds a few files and a cache.
+pub const INDEXES_OPEN: usize = 16;
+
+/// Bytes of cache of one account's index.
+pub const INDEX_CACHE: u64 = 2 * 1024 * 1024;
+
+/// Bytes of one index value: structure and envelope. Larger ones are not cached, but computed
+/// each time.
+pub const INDEX_VALUE: usize = 64 * 1024;
+
+/// Bytes of a letter that are read to fill its index entry in the background.
+pub const INDEX_LETTER: u64 = 64 * 1024 * 1024;
+
+/// Letters that wait to be indexed in the background; what comes on top is indexed on demand.
+pub const INDEX_WAITING: usize = 4_096;
+
+/// Changed index entries after which a flush is asked for: the index is only a cache, so that a
+/// flush each time would buy nothing.
+pub const INDEX_FLUSH_AFTER: u32 = 256;
