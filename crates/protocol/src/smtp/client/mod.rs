@@ -1,0 +1,1 @@
+//! The client side of SMTP and LMTP as a pure machine.
