@@ -199,9 +199,9 @@ impl AccountView {
     }
 }
 
-/// One request to the writer.
+/// One request to the writer; opaque outside.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub struct Request {
     pub(crate) now: Timestamp,
     pub(crate) ask: Ask,
 }
@@ -260,18 +260,31 @@ pub(crate) struct PreparedBytes {
     pub(crate) staged: Option<u64>,
 }
 
+/// What the writer answers; [`crate::Mailboxes`] takes it apart.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// An account's mailboxes.
     Account(Arc<AccountView>),
+    /// A mailbox, open.
     Opened(crate::mailbox::Mailbox),
+    /// One result for each recipient.
     Delivered(Vec<Result<Delivered, Error>>),
+    /// UIDs of letters that came.
     Placed(Placed),
+    /// What a change of flags came to.
     FlagsChanged(FlagsChanged),
+    /// Letters expunged.
     Gone(UidSet),
+    /// A mailbox was made.
     Created(MailboxId),
+    /// The first recent letter.
     Recent(Uid),
+    /// What a look took over.
     Looked(crate::scan::Looked),
+    /// What is there.
     Survey(crate::custody::Survey),
+    /// Done.
     Done,
+    /// Refused; nothing was changed.
     Refused(Error),
 }
