@@ -82,3 +82,16 @@ pub const RESPONSE_LITERAL_SIZE: u64 = 1024 * 1024;
 
 /// Client side: how long to wait for the next octet while a command is open.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Octets of a refused APPEND sent without asking (LITERAL+) that we swallow to keep the session;
+/// they go nowhere, so this only bounds the client's patience.
+pub const APPEND_SKIP: u64 = 256 * 1024 * 1024;
+
+/// Octets of an over-long line that we swallow to keep the session.
+pub const LINE_SKIP: u64 = 4 * 1024 * 1024;
+
+/// Commands in error before a login; somebody is guessing, or it is not a mail client.
+pub const ERRORS_BEFORE_LOGIN: u32 = 10;
+
+/// Octets of one line of a SASL exchange; Kerberos tickets are the largest seen.
+pub const SASL_LINE: usize = 16 * 1024;

@@ -19,11 +19,13 @@ pub mod sequence;
 pub mod structure;
 pub mod utf7;
 
+mod framing;
+
 pub mod client;
 pub mod grammar;
 pub mod server;
 
-pub use code::Code;
+pub use code::{Code, ConditionCode};
 pub use command::{Command, Numbering, Tag};
 pub use date::{Date, DateTime};
 pub use fetch::{FetchData, FetchItem, Partial, Section, SectionText};

@@ -222,7 +222,7 @@ fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             cursor.expect(b'\\')?;
             let name = cursor.atom("a special use")?;
             SpecialUse::from_name(name)
-                .ok_or_else(|| cursor.fault(ParseErrorKind::Value, "unknown special use"))
+                .ok_or_else(|| cursor.error("unknown special use"))
         })?;
         cursor.expect(b')')?;
     }

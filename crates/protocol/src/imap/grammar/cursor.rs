@@ -28,8 +28,8 @@ pub enum ParseErrorKind {
     Limit,
     /// A command that we do not know.
     Unknown,
-    /// Well-formed, but the value means nothing here: a mailbox name, a date.
-    Value,
+    /// Well-formed, but it cannot be the name of a mailbox.
+    Name,
 }
 
 impl fmt::Display for ParseError {
@@ -208,7 +208,7 @@ impl<'a> Cursor<'a> {
         // RFC 9051 §9: number64 has 63 bits.
         digits.parse().ok().filter(|number| i64::try_from(*number).is_ok()).ok_or_else(|| {
             self.position = start;
-            self.fault(ParseErrorKind::Value, "the number is too large")
+            self.fault(ParseErrorKind::Syntax, "the number is too large")
         })
     }
 
@@ -218,7 +218,7 @@ impl<'a> Cursor<'a> {
         let number = self.number64()?;
         u32::try_from(number).map_err(|_| {
             self.position = start;
-            self.fault(ParseErrorKind::Value, "the number is over 4294967295")
+            self.fault(ParseErrorKind::Syntax, "the number is over 4294967295")
         })
     }
 
@@ -227,7 +227,7 @@ impl<'a> Cursor<'a> {
         let start = self.position;
         NonZeroU32::new(self.number()?).ok_or_else(|| {
             self.position = start;
-            self.fault(ParseErrorKind::Value, "the number must not be 0")
+            self.fault(ParseErrorKind::Syntax, "the number must not be 0")
         })
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
-use super::cursor::{Cursor, ParseErrorKind, Parsed};
+use super::cursor::{Cursor, Parsed};
 use super::writer::Writer;
 use super::{sets, structure};
 use crate::imap::command::{FetchItems, FetchMacro, LiteralKind};
@@ -103,7 +103,7 @@ fn field_names(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
             Ok(name) if good && !name.is_empty() => Ok(name),
             _ => {
                 cursor.back_to(start);
-                Err(cursor.fault(ParseErrorKind::Value, "not the name of a header field"))
+                Err(cursor.error("not the name of a header field"))
             }
         }
     })?;
@@ -125,7 +125,7 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<Partial>> {
     cursor.expect(b'.')?;
     let length = cursor.number64()?;
     if length == 0 {
-        return Err(cursor.fault(ParseErrorKind::Value, "a partial fetch of 0 octets"));
+        return Err(cursor.error("a partial fetch of 0 octets"));
     }
     cursor.expect(b'>')?;
     Ok(Some(Partial { offset, length }))
@@ -198,6 +198,24 @@ pub fn print_section(writer: &mut Writer, section: &Section) {
         }
     }
     writer.byte(b']');
+}
+
+/// `* n FETCH (` and items, the last of which is a body whose literal's header ends the buffer;
+/// `streamed` are the places of earlier such literals and this last one. `None`: the literal is not
+/// a body's.
+pub fn parse_fetch_prefix(input: &[u8], streamed: &[usize]) -> Option<(NonZeroU32, Vec<FetchData>)> {
+    let mut cursor = Cursor::with_streamed(input, streamed);
+    cursor.eat_word("* ").then_some(())?;
+    let sequence = cursor.nz_number().ok()?;
+    cursor.eat_word(" FETCH (").then_some(())?;
+    let mut data = Vec::new();
+    loop {
+        data.push(fetch_data(&mut cursor).ok()?);
+        if cursor.at_end() {
+            return Some((sequence, data));
+        }
+        cursor.space().ok()?;
+    }
 }
 
 /// One thing that was fetched.

@@ -146,7 +146,7 @@ pub(super) fn list_entry(cursor: &mut Cursor<'_>) -> Parsed<ListEntry> {
     };
     let unicode = unicode.map_err(|error| {
         cursor.back_to(start);
-        cursor.fault(ParseErrorKind::Value, error)
+        cursor.fault(ParseErrorKind::Name, error)
     })?;
     let is_root = unicode.is_empty() || delimiter.is_some_and(|d| unicode.ends_with(d));
     let name = if is_root {
@@ -154,7 +154,7 @@ pub(super) fn list_entry(cursor: &mut Cursor<'_>) -> Parsed<ListEntry> {
     } else {
         ListName::Mailbox(MailboxName::new(&unicode).map_err(|error| {
             cursor.back_to(start);
-            cursor.fault(ParseErrorKind::Value, error.to_string())
+            cursor.fault(ParseErrorKind::Name, error.to_string())
         })?)
     };
     let child_info = child_info(cursor)?;

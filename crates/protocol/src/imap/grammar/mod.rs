@@ -21,7 +21,7 @@ mod structure;
 pub use append::{AppendPrefix, parse_append_prefix};
 pub use command::{parse_command, print_command};
 pub use cursor::{Cursor, ParseError, ParseErrorKind};
-pub use fetch::{print_fetch_data, print_fetch_item, print_section};
+pub use fetch::{parse_fetch_prefix, print_fetch_data, print_fetch_item, print_section};
 pub use response::{parse_response, print_response, print_untagged};
 pub use writer::{LiteralSupport, Writer};
 

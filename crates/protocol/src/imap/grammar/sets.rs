@@ -88,7 +88,7 @@ pub(super) fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<MailboxName> {
     };
     name.map_err(|error| {
         cursor.back_to(start);
-        cursor.fault(ParseErrorKind::Value, error.to_string())
+        cursor.fault(ParseErrorKind::Name, error.to_string())
     })
 }
 
@@ -102,7 +102,7 @@ pub(super) fn list_pattern(cursor: &mut Cursor<'_>) -> Parsed<ListPattern> {
     };
     pattern.map_err(|error| {
         cursor.back_to(start);
-        cursor.fault(ParseErrorKind::Value, error.to_string())
+        cursor.fault(ParseErrorKind::Name, error.to_string())
     })
 }
 
@@ -135,7 +135,7 @@ fn date_text(cursor: &mut Cursor<'_>) -> Parsed<Date> {
         .and_then(|(year, day)| Date::new(year, month, day))
         .ok_or_else(|| {
             cursor.back_to(start);
-            cursor.fault(ParseErrorKind::Value, "there is no such day")
+            cursor.error("there is no such day")
         })
 }
 
@@ -162,7 +162,7 @@ pub(super) fn date_time(cursor: &mut Cursor<'_>) -> Parsed<DateTime> {
     let zone = if west { -zone } else { zone };
     DateTime::new(date, [hour, minute, second], zone).ok_or_else(|| {
         cursor.back_to(start);
-        cursor.fault(ParseErrorKind::Value, "there is no such time")
+        cursor.error("there is no such time")
     })
 }
 

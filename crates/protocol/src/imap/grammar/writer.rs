@@ -51,6 +51,21 @@ impl Writer {
         &mut self.out
     }
 
+    /// Octets printed and not taken away.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Nothing was printed, or all of it was taken away.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// The last octet printed and not taken away.
+    pub fn last(&self) -> Option<u8> {
+        self.out.last().copied()
+    }
+
     /// Octets as they are.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
