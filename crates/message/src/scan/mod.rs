@@ -9,6 +9,7 @@
 //! delimiters count; a header line goes to the innermost part, a delimiter closes the parts inside
 //! its multipart.
 
+mod imap;
 mod index_form;
 mod line;
 mod open;

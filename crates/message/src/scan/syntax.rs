@@ -9,7 +9,8 @@ pub(super) fn media_type(value: &[u8]) -> Option<MediaType> {
     let mut pieces = pieces(value).into_iter();
     let essence = pieces.next()?;
     let slash = essence.iter().position(|octet| *octet == b'/')?;
-    let kind = token(essence.get(..slash)?)?;
+    let kind = essence.get(..slash)?.trim_ascii();
+    let kind = token(kind).filter(|whole| whole.len() == kind.len())?;
     let subtype = token(essence.get(slash + 1..)?)?;
     let mut parameters = parameters(pieces);
     let has_charset = parameters.iter().any(|p| p.name.eq_ignore_ascii_case("charset"));
