@@ -25,7 +25,7 @@ use crate::limits::{
     BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, LAY_OUT_SLICE, LAZY_COMMIT,
     LOG_RESTARTS,
 };
-use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery};
+use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery, Sequence};
 use syncer::Syncer;
 use ticket::{Inbox, Pending, Reply};
 
@@ -91,6 +91,13 @@ pub trait Store: Send + 'static {
     /// What the asker gets.
     type Answer: Send + 'static;
 
+    /// Records follow that a former life made durable; those up to `checkpoint` are in the files
+    /// and do not come again. Called once, also when nothing follows.
+    fn begin_replay(&mut self, checkpoint: Sequence) -> Result<()> {
+        let _ = checkpoint;
+        Ok(())
+    }
+
     /// Takes a record that a former life made durable and did not lay out for sure.
     fn replay(&mut self, record: &Record<'_>) -> Result<()>;
 
@@ -149,6 +156,10 @@ pub struct GroupCommit<S: Store> {
     restarts: u32,
 }
 
+/// An opened store: its batch loop, where requests go, and what the log had to tell.
+pub type Opened<S> =
+    (GroupCommit<S>, Submitter<<S as Store>::Request, <S as Store>::Answer>, Recovery);
+
 /// Where the way from log to files stands.
 #[derive(Debug)]
 enum Phase {
@@ -170,17 +181,9 @@ enum Waiting<S: Store> {
 
 impl<S: Store> GroupCommit<S> {
     /// Opens the log, replays it into the store, lays everything out and makes a checkpoint.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        options: CommitOptions,
-        mut store: S,
-    ) -> Result<(Self, Submitter<S::Request, S::Answer>, Recovery)> {
-        let (log, recovery) = IntakeLog::open(
-            disk.clone(),
-            options.directory.clone(),
-            options.log,
-            &mut |record| store.replay(record),
-        )?;
+    pub fn open(disk: Arc<dyn Disk>, options: CommitOptions, mut store: S) -> Result<Opened<S>> {
+        let (log, recovery) =
+            IntakeLog::open(disk.clone(), options.directory.clone(), options.log, &mut store)?;
         let (submitter, inbox) = Submitter::new();
         let mut commit = GroupCommit {
             disk,

@@ -11,9 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{
-    Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space,
-};
+use crate::disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
 use crate::{Error, ErrorKind};
 use tree::{Inode, Tree};
 

@@ -22,11 +22,9 @@ pub use body::{Body, Chunks, Spool};
 pub use commit::{
     CommitOptions, Committer, GroupCommit, LaidOut, Stage, Step, Store, Submitter, Ticket,
 };
-pub use disk::{
-    Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space,
-};
-pub use faulty::FaultyDisk;
+pub use disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
 pub use error::{Error, ErrorKind};
+pub use faulty::FaultyDisk;
 pub use files::{read_whole, replace_whole};
 pub use log::{Appender, Crc32c, LogOptions, Record, Recovery, Sequence};
 pub use real::RealDisk;

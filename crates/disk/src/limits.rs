@@ -59,5 +59,5 @@ pub const SPACE_BELIEVED: Duration = Duration::from_millis(250);
 /// Longest line of a custody book in bytes; a longer detail is cut.
 pub const CUSTODY_LINE: usize = 4096;
 
-/// Largest file [`crate::read_whole`] reads without being told otherwise, in bytes.
-pub const WHOLE_FILE: u64 = 64 * 1024 * 1024;
+/// Largest custody file of one day that is read, in bytes: ten million lines.
+pub const CUSTODY_FILE: u64 = 2 * 1024 * 1024 * 1024;

@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, OFlags};
 
-use crate::disk::{
-    Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space,
-};
+use crate::disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
 use crate::{Error, ErrorKind};
 
 /// The file system the process sees.

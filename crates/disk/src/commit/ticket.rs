@@ -91,15 +91,15 @@ fn closed() -> Error {
 
 impl<R, A> Submitter<R, A> {
     pub(crate) fn new() -> (Self, Arc<Inbox<R, A>>) {
-        let state = State { waiting: VecDeque::new(), outside: Vec::new(), open: true, nudged: false };
+        let state =
+            State { waiting: VecDeque::new(), outside: Vec::new(), open: true, nudged: false };
         let inbox = Arc::new(Inbox { state: Mutex::new(state), arrived: Condvar::new() });
         (Submitter { inbox: inbox.clone() }, inbox)
     }
 
     /// Puts a request in at once if there is room, else when the ticket is polled.
     pub fn submit(&self, request: R) -> Ticket<R, A> {
-        let slot =
-            Arc::new(Slot { state: Mutex::new(SlotState { answer: None, waker: None }) });
+        let slot = Arc::new(Slot { state: Mutex::new(SlotState { answer: None, waker: None }) });
         let unsent = self.inbox.push(request, &slot, None);
         Ticket { inbox: self.inbox.clone(), unsent, slot }
     }
@@ -168,9 +168,8 @@ impl<R, A> Inbox<R, A> {
     /// Sleeps until something waits, the inbox is closed, or `longest` has passed.
     pub(crate) fn wait(&self, longest: Duration) {
         let state = guard(&self.state);
-        let idle = |state: &mut State<R, A>| {
-            state.waiting.is_empty() && state.open && !state.nudged
-        };
+        let idle =
+            |state: &mut State<R, A>| state.waiting.is_empty() && state.open && !state.nudged;
         let (mut state, _) = self
             .arrived
             .wait_timeout_while(state, longest, idle)

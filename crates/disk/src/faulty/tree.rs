@@ -37,9 +37,16 @@ pub(super) struct Inode {
 
 #[derive(Debug)]
 enum Contents {
-    File { now: Vec<u8>, durable: Vec<u8>, pending: Vec<Change> },
+    File {
+        now: Vec<u8>,
+        durable: Vec<u8>,
+        pending: Vec<Change>,
+    },
     /// Durable names remember when they were changed: an older change never undoes a newer one.
-    Directory { now: BTreeMap<OsString, u64>, durable: BTreeMap<OsString, (u64, Option<u64>)> },
+    Directory {
+        now: BTreeMap<OsString, u64>,
+        durable: BTreeMap<OsString, (u64, Option<u64>)>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -58,8 +65,7 @@ impl Default for Tree {
 
 impl Inode {
     pub(super) fn file(mode: Mode) -> Self {
-        let body =
-            Contents::File { now: Vec::new(), durable: Vec::new(), pending: Vec::new() };
+        let body = Contents::File { now: Vec::new(), durable: Vec::new(), pending: Vec::new() };
         Inode { mode, modified: 0, body }
     }
 
@@ -235,9 +241,7 @@ impl Tree {
 
     /// Makes the pending changes of the names in one directory durable, or of all.
     pub(super) fn sync_names(&mut self, of: Option<u64>) {
-        let touches = |edits: &[Edit]| {
-            of.is_none_or(|of| edits.iter().any(|(dir, ..)| *dir == of))
-        };
+        let touches = |edits: &[Edit]| of.is_none_or(|of| edits.iter().any(|(dir, ..)| *dir == of));
         let (now, later) =
             std::mem::take(&mut self.pending).into_iter().partition(|(_, edits)| touches(edits));
         self.pending = later;

@@ -52,8 +52,7 @@ impl Header {
     /// Appends the record to `buffer`.
     pub(super) fn encode(&self, parts: &[&[u8]], buffer: &mut Vec<u8>) {
         let mut fields = [0u8; HEADER - 8];
-        let numbers =
-            [self.salt, self.generation, self.sequence, self.durable, self.checkpoint];
+        let numbers = [self.salt, self.generation, self.sequence, self.durable, self.checkpoint];
         for (field, number) in fields.chunks_exact_mut(8).zip(numbers) {
             field.copy_from_slice(&number.to_le_bytes());
         }

@@ -7,6 +7,7 @@ use super::record::MARK;
 use super::segment::{self, Opened, START, Scan, Whole};
 use super::{DIRECTORY_MODE, IntakeLog, LogOptions, Place, Record, Sequence};
 use crate::ErrorKind;
+use crate::commit::Store;
 use crate::disk::{Disk, FileType, Result};
 
 /// What was found when a log was opened.
@@ -22,25 +23,26 @@ pub struct Recovery {
 }
 
 impl IntakeLog {
-    /// Opens a log, or makes one, and gives `replay` every record above the checkpoint in order.
+    /// Opens a log, or makes one, and replays every record above the checkpoint in order.
     /// The caller then lays everything out, syncs, and sets the checkpoint: until that is done
     /// nothing may be appended.
-    pub(crate) fn open(
+    pub(crate) fn open<S: Store>(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         options: LogOptions,
-        replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+        store: &mut S,
     ) -> Result<(Self, Recovery)> {
         options.check()?;
         disk.make_dirs(&directory, DIRECTORY_MODE)?;
         let found = find(disk.as_ref(), &directory, options.segment)?;
         let scans: Vec<&Scan> = found.iter().map(|file| &file.opened.scan).collect();
         let Judgement { records, checkpoint, last, generation, recovery } = judge(&scans);
+        store.begin_replay(checkpoint)?;
         for (scan, whole) in &records {
             let sequence = Sequence(whole.header.sequence);
             if whole.header.kind != MARK {
                 let payload = scan.payload(whole);
-                replay(&Record { sequence, kind: whole.header.kind, payload })?;
+                store.replay(&Record { sequence, kind: whole.header.kind, payload })?;
             }
         }
         drop(records);
