@@ -109,6 +109,27 @@ impl Conversation {
         }
     }
 
+    /// An SMTP reply, unless the connection ended, for whatever reason.
+    pub fn try_reply(&mut self) -> Option<String> {
+        let mut last = String::new();
+        while last.is_empty() || last.as_bytes().get(3) == Some(&b'-') {
+            let mut line = Vec::new();
+            let read = self.reader.read_until(b'\n', &mut line);
+            if !matches!(read, Ok(count) if count > 0) {
+                return None;
+            }
+            last = String::from_utf8_lossy(&line).into_owned();
+            self.log.push_str(&last);
+        }
+        Some(last)
+    }
+
+    /// A line sent and the reply to it, unless the connection ended.
+    pub fn try_say(&mut self, text: &str) -> Option<String> {
+        self.try_raw(format!("{text}\r\n").as_bytes()).ok()?;
+        self.try_reply()
+    }
+
     /// An SMTP reply whose last line begins like this.
     #[track_caller]
     pub fn expect(&mut self, start: &str) -> String {

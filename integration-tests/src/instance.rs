@@ -149,7 +149,8 @@ impl Instance {
             domain: domain.into(),
             hostname,
             accounts: Vec::new(),
-            settings: BTreeMap::new(),
+            // Small logs: an instance of a test has few letters, and its disk is everyone's.
+            settings: BTreeMap::from([("storage.log_segment".into(), "\"4MB\"".into())]),
             certificate: None,
             folder: tempfile::Builder::new().prefix("pt-").tempdir().expect("a folder"),
             address: Address::take(),
@@ -268,6 +269,13 @@ impl Instance {
             let _ = child.wait();
         }
         id
+    }
+
+    /// `kill -9` of an agent below `up`, which brings it back. For threads that share the instance.
+    pub fn kill_below_up(&self, agent: &str) {
+        if let Some(id) = self.agent(agent) {
+            process::kill(id);
+        }
     }
 
     /// A command of the executable, with this configuration.

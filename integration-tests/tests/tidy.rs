@@ -37,7 +37,6 @@ const BANNED: &[(&str, Scope, &str)] = &[
     ("std::fs", Scope::Within(PURE), "bytes that the caller passes in"),
     ("tokio", Scope::Within(PURE), "nothing: this crate knows no runtime"),
     ("sync_all", Scope::Outside(&["disk"]), "what `disk` offers: it alone calls fsync"),
-    ("sync_data", Scope::Outside(&["disk"]), "what `disk` offers: it alone calls fsync"),
     ("fdatasync", Scope::Outside(&["disk"]), "what `disk` offers: it alone calls fsync"),
     ("syncfs", Scope::Outside(&["disk"]), "what `disk` offers: it alone calls fsync"),
     ("static mut", Scope::Outside(&[]), "a value passed in"),

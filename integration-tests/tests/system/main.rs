@@ -1,0 +1,23 @@
+//! Posthaste as a whole: real processes, real clients, faults. One binary, so that the harness is
+//! linked once; one file per topic.
+
+#![allow(clippy::print_stderr)]
+
+mod bad_input;
+mod cluster;
+mod crash;
+mod curl;
+mod demo;
+mod dialogues;
+mod dovecot;
+mod init;
+mod ledger;
+mod letters;
+mod mbsync;
+mod msmtp;
+mod mutt;
+mod postfix;
+mod python;
+mod rebuild;
+mod swaks;
+mod verbs;

@@ -1,0 +1,85 @@
+//! neomutt, or mutt where there is none: sends an attachment by submission, and reads by IMAP
+//! with the keys that people press.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use integration_tests::{Instance, Service, clients, wait};
+
+use crate::cluster::{PASSWORD, await_letters, inbox, single};
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |name: &str| std::env::split_paths(&path).any(|place| place.join(name).is_file());
+    if there("neomutt") { clients::find("neomutt") } else { clients::find("mutt") }
+}
+
+fn config(here: &Instance, user: &str) -> PathBuf {
+    let (ip, roots) = (here.ip(), here.roots());
+    let login = user.replace('@', "%40");
+    let text = format!(
+        "set from='{user}'\nset realname='Alice'\nset ssl_verify_host=no\n\
+         set certificate_file='{roots}'\nset ssl_ca_certificates_file='{roots}'\n\
+         set imap_user='{user}'\nset imap_pass='{PASSWORD}'\nset smtp_pass='{PASSWORD}'\n\
+         set smtp_url='smtps://{login}@{ip}:{submissions}'\n\
+         set folder='imaps://{login}@{ip}:{imaps}'\nset spoolfile='+INBOX'\nset record=''\n\
+         set copy=no\nset ssl_force_tls=yes\nset ssl_starttls=yes\n\
+         set sleep_time=0\nset wait_key=no\nset quit=yes\nset confirmappend=no\n\
+         set delete=yes\nset timeout=5\nset net_inc=0\n",
+        roots = roots.display(),
+        submissions = Service::Submissions.port(),
+        imaps = Service::Imaps.port(),
+    );
+    let file = here.root().join("muttrc");
+    std::fs::write(&file, text).expect("the folder is writable");
+    file
+}
+
+#[test]
+fn sends_an_attachment() {
+    let here = single();
+    let Some(program) = program() else { return };
+    let config = config(&here, "alice@example.test");
+    let picture: Vec<u8> = (0..=255u8).cycle().take(5_000).collect();
+    let file = here.root().join("picture.bin");
+    std::fs::write(&file, &picture).expect("the folder is writable");
+    let mut command = here_command(&here, &program);
+    command.arg("-n").arg("-F").arg(&config).args(["-s", "With a picture", "-a"]).arg(&file);
+    command.args(["--", "bob@example.test"]);
+    clients::run(&mut command, "Look: grüße.\n".as_bytes()).ok();
+    let found = await_letters(&here, "bob@example.test", 1);
+    let text = String::from_utf8_lossy(&found[0]);
+    assert!(text.contains("Subject: With a picture"), "{text}");
+    assert!(text.contains("picture.bin"), "{text}");
+    here.assert_balanced();
+}
+
+#[test]
+fn reads_and_deletes() {
+    let here = single();
+    let Some(program) = program() else { return };
+    let Some(script) = clients::find("script") else { return };
+    for subject in ["first", "second"] {
+        let sent = crate::cluster::letter("alice@example.test", "bob@example.test", subject);
+        crate::cluster::submit(&here, "alice@example.test", &["bob@example.test"], &sent);
+    }
+    let config = config(&here, "bob@example.test");
+    let keys = "push '<first-entry><display-message><exit><next-undeleted>\
+                <delete-message><sync-mailbox><quit>'";
+    let line = format!("{} -n -F {} -e \"{keys}\"", program.display(), config.display());
+    let mut command = here_command(&here, &script);
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]).env("TERM", "xterm");
+    let said = clients::run(&mut command, b"");
+    wait::until("one letter is left", || (inbox(&here, "bob@example.test").1 == 1).then_some(()));
+    let (mut talk, _) = inbox(&here, "bob@example.test");
+    let flags = talk.imap("f", "FETCH 1 FLAGS");
+    assert!(flags[0].contains("\\Seen"), "{flags:?}\n{}", said.out);
+    here.assert_balanced();
+}
+
+/// A terminal of its own, and no files of whoever runs the tests.
+fn here_command(here: &Instance, program: &std::path::Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("HOME", here.root()).env("LC_ALL", "C.UTF-8").current_dir(here.root());
+    command
+}
