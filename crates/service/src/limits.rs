@@ -31,3 +31,6 @@ pub const LOG_LEVEL_FOR: Duration = Duration::from_secs(600);
 
 /// How long one agent is given to answer a question of ours.
 pub const ASK: Duration = Duration::from_secs(10);
+
+/// How long `auth` is given for one step of a login: its queue of password checks included.
+pub const LOGIN: Duration = Duration::from_secs(20);
