@@ -22,6 +22,10 @@ use crate::metrics::Metrics;
 use crate::paths::Paths;
 use crate::trail::Trail;
 
+/// Set in the environment of agents that a supervisor started: their standard input is a pipe that
+/// ends with the supervisor, however that ended, and then they stop too.
+pub const SUPERVISED: &str = "POSTHASTE_SUPERVISED";
+
 /// What the command line gives to an agent.
 #[derive(Debug, Clone)]
 pub struct Start {
@@ -246,12 +250,18 @@ where
     let mut terminate = listening(SignalKind::terminate())?;
     let mut interrupt = listening(SignalKind::interrupt())?;
     let mut hangup = listening(SignalKind::hangup())?;
+    let orphaned = orphaned();
+    tokio::pin!(orphaned);
     let mut serving = std::pin::pin!(serve(bound, context.clone()));
     let early = loop {
         tokio::select! {
             outcome = &mut serving => break Some(outcome),
             _ = terminate.recv() => break None,
             _ = interrupt.recv() => break None,
+            () = &mut orphaned => {
+                tracing::warn!("the supervisor is gone");
+                break None;
+            }
             _ = hangup.recv() => {
                 if let Err(fault) = context.control.reload() {
                     tracing::error!("the new configuration is refused, the old one stays: {fault}");
@@ -280,6 +290,30 @@ where
         // Asked twice, somebody is in a hurry.
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+    }
+}
+
+/// Waits until the supervisor, if there is one, is gone.
+async fn orphaned() {
+    if std::env::var_os(SUPERVISED).is_none() {
+        return std::future::pending().await;
+    }
+    let (gone, told) = tokio::sync::oneshot::channel();
+    // A thread that sleeps in `read` costs less than a runtime that can read pipes.
+    let watch = std::thread::Builder::new().name("supervisor".to_owned()).spawn(move || {
+        let mut byte = [0];
+        while matches!(std::io::stdin().read(&mut byte), Ok(count) if count > 0) {}
+        // We may be stopping already.
+        let _ = gone.send(());
+    });
+    match watch {
+        Ok(_) => {
+            let _ = told.await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot watch the supervisor");
+            std::future::pending().await
+        }
     }
 }
 
