@@ -4,14 +4,16 @@
 
 pub mod capabilities;
 pub mod client;
+mod exchange;
 pub mod parameters;
 pub mod server;
 mod transparency;
 pub mod verb;
 
 pub use self::capabilities::Capabilities;
+pub use self::exchange::{Exchange, Observe};
 pub use self::parameters::{
-    BodyType, DsnReturn, MailParameters, Notify, OriginalRecipient, RcptParameters,
+    AuthParameter, BodyType, DsnReturn, MailParameters, Notify, OriginalRecipient, RcptParameters,
 };
 pub use self::verb::Verb;
 

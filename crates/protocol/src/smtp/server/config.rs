@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::Dialect;
+use super::super::{Dialect, Observe};
 use crate::limits;
 
 /// The configuration of a server machine; many machines share one.
@@ -44,15 +44,6 @@ pub enum Offer {
     No,
     /// Announced and taken.
     Yes,
-}
-
-/// Whether [`super::Event::Exchange`] is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Observe {
-    /// No: nothing is kept for it.
-    Nothing,
-    /// One event for each reply.
-    Replies,
 }
 
 /// What STARTTLS is here.

@@ -2,14 +2,12 @@
 //! consumed by its answer; an answer that comes too late (the peer is gone) is dropped in silence.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::{MailParameters, RcptParameters, Verb};
+use super::super::{Exchange, MailParameters, RcptParameters, Verb};
 use crate::address::{ForwardPath, ReversePath};
 use crate::rejection::Rejection;
-use crate::reply::Reply;
 use crate::secret::Secret;
 
 /// What happened, or what is asked.
@@ -34,7 +32,7 @@ pub enum Event {
     End(EndQuestion, BodyFacts),
     /// The transaction that MAIL had begun is over without [`Event::End`].
     Aborted(Abort),
-    /// A reply was given; only when [`super::config::Observe`] asks for it.
+    /// A reply was given; only when the configuration asks for it.
     Exchange(Exchange),
     /// The connection is over, or will be when the output is taken. The last event.
     Closed(Closing),
@@ -86,19 +84,6 @@ pub enum Abort {
     Refused(Rejection),
     /// The connection is gone; [`Event::Closed`] follows.
     Gone,
-}
-
-/// A reply that was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exchange {
-    /// What was answered.
-    pub verb: Verb,
-    /// The line of the client; secrets of AUTH replaced by `***`, at most 512 characters.
-    pub line: Box<str>,
-    /// Our reply.
-    pub reply: Reply,
-    /// From the line to the reply.
-    pub took: Duration,
 }
 
 /// Why the connection is over.

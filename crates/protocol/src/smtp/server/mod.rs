@@ -31,11 +31,12 @@ use bytes::BytesMut;
 pub use self::config::Config;
 pub use self::event::{
     Abort, AuthAnswer, AuthQuestion, AuthStep, BodyFacts, Closing, EndAnswer, EndQuestion, Event,
-    Exchange, Hello, Mail, MailQuestion, Rcpt, RcptQuestion, StartTlsQuestion, Verdict,
+    Hello, Mail, MailQuestion, Rcpt, RcptQuestion, StartTlsQuestion, Verdict,
 };
 use self::state::{Progress, State};
 use self::wire::Wire;
 use super::Verb;
+pub use super::{Exchange, Observe};
 use crate::limits;
 use crate::machine::{Machine, Tick, TlsFacts};
 use crate::rejection::{Fault, Rejection};

@@ -9,9 +9,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr_iter};
 
 use super::super::capabilities::SizeOffer;
-use super::super::{Capabilities, Dialect, Verb};
-use super::config::{Cleartext, Config, Observe, Offer, TlsPolicy};
-use super::event::{Abort, Closing, Event, Exchange};
+use super::super::exchange::shown;
+use super::super::{Capabilities, Dialect, Exchange, Observe, Verb};
+use super::config::{Cleartext, Config, Offer, TlsPolicy};
+use super::event::{Abort, Closing, Event};
 use crate::limits;
 use crate::machine::{Tick, TlsFacts};
 use crate::rejection::Rejection;
@@ -22,9 +23,6 @@ const LINE_ABSURD: usize = 64 * 1024;
 
 /// Events that wait for the agent beyond which no input is wanted.
 const EVENTS_WAITING: usize = 256;
-
-/// Characters of a client's line that are kept for observation.
-const LINE_SHOWN: usize = 512;
 
 /// See the module.
 #[derive(Debug)]
@@ -340,25 +338,6 @@ impl Wire {
     pub(super) fn quiet_until(&self, wait: Duration) -> Tick {
         self.quiet_since.after(wait)
     }
-}
-
-/// A client's line as the journey may show it: bounded, printable, without secrets.
-fn shown(verb: Verb, line: &str) -> Box<str> {
-    let hide = |words: usize| {
-        let mut kept: Vec<&str> = line.split_ascii_whitespace().take(words).collect();
-        if line.split_ascii_whitespace().nth(words).is_some() || words == 0 {
-            kept.push("***");
-        }
-        kept.join(" ")
-    };
-    let text = match verb {
-        // "AUTH mechanism secret", or a response alone.
-        Verb::Auth if line.get(..5).is_some_and(|w| w.eq_ignore_ascii_case("AUTH ")) => hide(2),
-        Verb::Auth => hide(0),
-        _ => line.to_string(),
-    };
-    let printable = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().take(LINE_SHOWN).map(printable).collect::<String>().into()
 }
 
 /// A line that can be a command: UTF-8 without control characters. RFC 5321 §4.1.2, RFC 6531 §3.3.
