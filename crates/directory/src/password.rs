@@ -101,8 +101,9 @@ impl PasswordVerifier {
         self.scram.as_ref()
     }
 
-    /// The PHC string.
-    pub(crate) fn argon2id(&self) -> &str {
+    /// Tells this verifier from any other, also from the next one of the same password. As secret
+    /// as the verifier.
+    pub fn identity(&self) -> &str {
         &self.argon2id
     }
 }

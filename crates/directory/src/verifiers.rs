@@ -193,12 +193,12 @@ impl Entry {
         let app = |app: &AppPassword| AppEntry {
             name: app.name.clone(),
             services: app.services.clone(),
-            argon2id: app.password.argon2id().to_owned(),
+            argon2id: app.password.identity().to_owned(),
             scram_sha_256: app.password.scram().map(ToString::to_string),
         };
         Self {
             account: account.clone(),
-            argon2id: verifier.password.argon2id().to_owned(),
+            argon2id: verifier.password.identity().to_owned(),
             scram_sha_256: verifier.password.scram().map(ToString::to_string),
             app_password: verifier.app_passwords.iter().map(app).collect(),
         }
