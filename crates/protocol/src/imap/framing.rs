@@ -154,11 +154,8 @@ mod tests {
     fn lines_and_literals() {
         let mut stream = input(b"a NOOP\r\nb LOGIN {3}\r\nx\ny {2+}\r\n\r\n\r\nc N");
         assert_eq!(stream.next_frame(100), Frame::Command(Bytes::from_static(b"a NOOP")));
-        let literal = LiteralHeader {
-            size: 3,
-            sync: LiteralSync::Synchronizing,
-            kind: LiteralKind::Text,
-        };
+        let literal =
+            LiteralHeader { size: 3, sync: LiteralSync::Synchronizing, kind: LiteralKind::Text };
         assert_eq!(stream.next_frame(100), Frame::Literal(literal));
         stream.accept_literal(3);
         let Frame::Literal(second) = stream.next_frame(100) else { panic!("a literal") };
@@ -182,7 +179,8 @@ mod tests {
 
     #[test]
     fn what_is_no_literal() {
-        for line in [&b"a {}"[..], b"a {x}", b"a {1", b"1}", b"{-1}", b"{1++}", b"{99999999999999999999}"]
+        for line in
+            [&b"a {}"[..], b"a {x}", b"a {1", b"1}", b"{-1}", b"{1++}", b"{99999999999999999999}"]
         {
             assert_eq!(trailing_literal(line), None);
         }

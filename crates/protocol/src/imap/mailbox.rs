@@ -192,8 +192,11 @@ impl ListPattern {
     pub fn under(&self, reference: &str) -> ListPattern {
         let mut whole = format!("{reference}{}", self.0);
         // The INBOX is the same in any case, in a pattern too.
-        let is_inbox = whole.get(..INBOX.len()).is_some_and(|head| head.eq_ignore_ascii_case(INBOX))
-            && whole.get(INBOX.len()..).is_some_and(|tail| !tail.starts_with(char::is_alphanumeric));
+        let is_inbox =
+            whole.get(..INBOX.len()).is_some_and(|head| head.eq_ignore_ascii_case(INBOX))
+                && whole
+                    .get(INBOX.len()..)
+                    .is_some_and(|tail| !tail.starts_with(char::is_alphanumeric));
         if is_inbox {
             whole.replace_range(..INBOX.len(), INBOX);
         }
@@ -306,7 +309,11 @@ mod tests {
             ("*%", "a/b", true),
             ("ö%", "öl", true),
         ] {
-            assert_eq!(ListPattern::new(pattern).unwrap().matches(name, '/'), expected, "{pattern}");
+            assert_eq!(
+                ListPattern::new(pattern).unwrap().matches(name, '/'),
+                expected,
+                "{pattern}"
+            );
         }
         let hostile = ListPattern::new(&"*a".repeat(400)).unwrap();
         assert!(!hostile.matches(&"a".repeat(300), '/'));

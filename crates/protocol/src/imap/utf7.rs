@@ -146,7 +146,7 @@ mod tests {
             ("Entwürfe", "Entw&APw-rfe"),
             ("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"),
             ("☺!", "&Jjo-!"),
-            ("📮", "&2D3crg-"),
+            ("📮", "&2D3c7g-"),
             ("tab\there", "tab&AAk-here"),
         ] {
             assert_eq!(encode(name), wire);

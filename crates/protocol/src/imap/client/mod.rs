@@ -120,6 +120,7 @@ pub struct Client {
     fault: Option<ClientFault>,
     heard: Tick,
     moved: bool,
+    tls: Option<Box<TlsFacts>>,
 }
 
 /// Where the dialogue stands.
@@ -176,6 +177,7 @@ impl Client {
             fault: None,
             heard: now,
             moved: false,
+            tls: None,
         }
     }
 
@@ -192,6 +194,11 @@ impl Client {
     /// The SASL mechanisms that the server announced.
     pub fn mechanisms(&self) -> impl Iterator<Item = &str> {
         self.capabilities.iter().filter_map(|name| name.strip_prefix("AUTH="))
+    }
+
+    /// What is known of TLS, once STARTTLS has begun it.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_deref()
     }
 
     /// Why the machine closed the connection, if it did.
@@ -248,7 +255,8 @@ impl Machine for Client {
         }
     }
 
-    fn tls_established(&mut self, now: Tick, _facts: TlsFacts) {
+    fn tls_established(&mut self, now: Tick, facts: TlsFacts) {
+        self.tls = Some(Box::new(facts));
         // RFC 3501 §6.2.1: what was learnt before TLS does not count.
         self.input.clear();
         self.forget_capabilities();

@@ -151,11 +151,8 @@ fn numbered(cursor: &mut Cursor<'_>, name: &str, numbering: Numbering) -> Parsed
     }
     let echo = if cursor.eat_word(".SILENT") { StoreEcho::Silent } else { StoreEcho::Told };
     cursor.space()?;
-    let flags = if cursor.peek() == Some(b'(') {
-        sets::flag_list(cursor)?
-    } else {
-        bare_flags(cursor)?
-    };
+    let flags =
+        if cursor.peek() == Some(b'(') { sets::flag_list(cursor)? } else { bare_flags(cursor)? };
     Ok(Some(Command::Store(Store { numbering, set, action, echo, flags })))
 }
 
@@ -221,8 +218,7 @@ fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         uses = cursor.list(limits::ITEMS, |cursor| {
             cursor.expect(b'\\')?;
             let name = cursor.atom("a special use")?;
-            SpecialUse::from_name(name)
-                .ok_or_else(|| cursor.error("unknown special use"))
+            SpecialUse::from_name(name).ok_or_else(|| cursor.error("unknown special use"))
         })?;
         cursor.expect(b')')?;
     }

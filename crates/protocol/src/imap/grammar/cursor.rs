@@ -293,8 +293,8 @@ impl<'a> Cursor<'a> {
                 Some(b'\\') => {
                     self.position += 1;
                     let escaped = self.peek().filter(|byte| matches!(byte, b'"' | b'\\'));
-                    let escaped = escaped
-                        .ok_or_else(|| self.expected("'\"' or '\\' after a backslash"))?;
+                    let escaped =
+                        escaped.ok_or_else(|| self.expected("'\"' or '\\' after a backslash"))?;
                     self.position += 1;
                     let text = owned.get_or_insert_default();
                     text.extend_from_slice(plain);

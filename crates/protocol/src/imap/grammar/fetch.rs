@@ -9,9 +9,7 @@ use super::cursor::{Cursor, Parsed};
 use super::writer::Writer;
 use super::{sets, structure};
 use crate::imap::command::{FetchItems, FetchMacro, LiteralKind};
-use crate::imap::fetch::{
-    Content, FetchData, FetchItem, MarkSeen, Partial, Section, SectionText,
-};
+use crate::imap::fetch::{Content, FetchData, FetchItem, MarkSeen, Partial, Section, SectionText};
 use crate::imap::limits;
 
 /// What is to be fetched: a macro, one item or a list.
@@ -203,7 +201,10 @@ pub fn print_section(writer: &mut Writer, section: &Section) {
 /// `* n FETCH (` and items, the last of which is a body whose literal's header ends the buffer;
 /// `streamed` are the places of earlier such literals and this last one. `None`: the literal is not
 /// a body's.
-pub fn parse_fetch_prefix(input: &[u8], streamed: &[usize]) -> Option<(NonZeroU32, Vec<FetchData>)> {
+pub fn parse_fetch_prefix(
+    input: &[u8],
+    streamed: &[usize],
+) -> Option<(NonZeroU32, Vec<FetchData>)> {
     let mut cursor = Cursor::with_streamed(input, streamed);
     cursor.eat_word("* ").then_some(())?;
     let sequence = cursor.nz_number().ok()?;

@@ -136,8 +136,7 @@ fn argument(cursor: &mut Cursor<'_>) -> Parsed<Vec<u8>> {
 fn keyword(cursor: &mut Cursor<'_>) -> Parsed<Keyword> {
     cursor.space()?;
     let name = cursor.atom("a keyword")?;
-    Keyword::new(name)
-        .ok_or_else(|| cursor.fault(ParseErrorKind::Limit, "the keyword is too long"))
+    Keyword::new(name).ok_or_else(|| cursor.fault(ParseErrorKind::Limit, "the keyword is too long"))
 }
 
 /// Prints SEARCH from behind the word on.

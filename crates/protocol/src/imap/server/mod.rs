@@ -20,10 +20,10 @@ pub use self::state::SessionState;
 use self::state::{Offer, Phase, Running};
 use super::code::{Code, ConditionCode};
 use super::command::{Append, Command, LiteralHeader, LiteralSync, Tag};
+use super::framing::{Frame, Input};
 use super::grammar::{
     AppendPrefix, ParseError, ParseErrorKind, Writer, parse_append_prefix, parse_command,
 };
-use super::framing::{Frame, Input};
 use super::limits;
 use super::response::{Condition, StatusText, Untagged};
 use crate::machine::{Machine, Tick, TlsFacts};
@@ -345,7 +345,9 @@ impl Server {
 
     fn poll_skip_line(&mut self, left: u64) -> Step {
         let end = memchr::memchr(b'\n', self.input.as_slice());
-        let taken = self.input.take(end.map_or(usize::MAX, |end| end + 1));
+        // Without an end in sight, so much stays that the header of a literal is seen whole.
+        let rest = self.input.len().saturating_sub(LITERAL_HEADER);
+        let taken = self.input.take(end.map_or(rest, |end| end + 1));
         let Some(left) = left.checked_sub(taken.len() as u64) else {
             self.bye("the line does not end");
             return Step::Wait;
@@ -506,6 +508,9 @@ enum Step {
     /// Nothing until there is more input or an answer.
     Wait,
 }
+
+/// Octets of the longest header of a literal, `~{9223372036854775807+}` with its CRLF, and some.
+const LITERAL_HEADER: usize = 32;
 
 /// The tag at the start of a line, if there is one.
 fn tag_of(line: &[u8]) -> Option<Tag> {
