@@ -11,7 +11,7 @@
 mod syncer;
 mod ticket;
 
-pub use ticket::{Submitter, Ticket};
+pub use ticket::{Settled, Submitter, Ticket};
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -154,6 +154,8 @@ pub struct GroupCommit<S: Store> {
     /// When lay-out may be tried again after an error.
     stalled: Option<(Duration, Error)>,
     restarts: u32,
+    /// Answered when the checkpoint that is being made is done.
+    settling: Vec<Reply<()>>,
 }
 
 /// An opened store: its batch loop, where requests go, and what the log had to tell.
@@ -200,6 +202,7 @@ impl<S: Store> GroupCommit<S> {
             syncer: None,
             stalled: None,
             restarts: 0,
+            settling: Vec::new(),
         };
         commit.checkpoint_now()?;
         if !commit.log.is_fresh() {
@@ -220,6 +223,10 @@ impl<S: Store> GroupCommit<S> {
         }
         if self.lazy_since.is_some_and(|since| now >= since + LAZY_COMMIT) {
             self.commit_lazy();
+            return Step::Worked;
+        }
+        if matches!(self.phase, Phase::Collecting) && self.inbox.has_settlers() {
+            self.settle(now);
             return Step::Worked;
         }
         match self.phase {
@@ -403,7 +410,10 @@ impl<S: Store> GroupCommit<S> {
                     }
                 }
             }
-            Err(error) => self.stalled = Some((now + STALL, error)),
+            Err(error) => {
+                self.settling.drain(..).for_each(|reply| reply.answer(Err(error.clone())));
+                self.stalled = Some((now + STALL, error));
+            }
         }
     }
 
@@ -412,10 +422,23 @@ impl<S: Store> GroupCommit<S> {
             Ok(()) => {
                 self.store.checkpointed();
                 self.phase = Phase::Collecting;
+                self.settling.drain(..).for_each(|reply| reply.answer(Ok(())));
             }
             // The log still holds every record; a restart replays them. To go on as if nothing
             // had happened would be to believe a second sync.
             Err(error) => self.phase = Phase::Failed(error),
+        }
+    }
+
+    /// Somebody wants everything in the files: the checkpoint is begun now.
+    fn settle(&mut self, now: Duration) {
+        self.settling.extend(self.inbox.take_settlers());
+        if self.oldest.is_none() && self.log.is_checkpointed() {
+            self.settling.drain(..).for_each(|reply| reply.answer(Ok(())));
+        } else {
+            self.oldest.get_or_insert(now);
+            self.stalled = None;
+            self.phase = Phase::LayingOut;
         }
     }
 
@@ -525,6 +548,8 @@ impl<S: Store> GroupCommit<S> {
 
     fn refuse_all(&mut self, error: &Error) -> Step {
         let refusal = error.clone().poisoned();
+        self.settling.extend(self.inbox.take_settlers());
+        self.settling.drain(..).for_each(|reply| reply.answer(Err(refusal.clone())));
         let waiting = self.held.drain(..).chain(self.inbox.take(usize::MAX));
         waiting.for_each(|pending| pending.reply.answer(Err(refusal.clone())));
         if self.inbox.is_open() { Step::Failed } else { Step::Closed }

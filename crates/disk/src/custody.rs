@@ -22,8 +22,9 @@ use protocol::time::Timestamp;
 
 use crate::disk::{Access, Disk, DiskFile, FileType, Mode, Result};
 use crate::files::{read_all, read_whole};
-use crate::limits::{CUSTODY_FILE, CUSTODY_LINE};
+use crate::limits::CUSTODY_FILE;
 use crate::log::Sequence;
+use crate::text::{Escaped, unescape};
 use crate::{Error, ErrorKind};
 
 /// What happened to a letter for one recipient.
@@ -207,46 +208,6 @@ impl fmt::Display for Entry {
             Escaped(&self.detail)
         )
     }
-}
-
-/// Text with everything that could end a field written as `%XX`, and cut to a bounded length.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = CUSTODY_LINE / 2;
-        for character in self.0.chars() {
-            if left < 4 {
-                break;
-            }
-            left -= character.len_utf8();
-            if character.is_control() || character == '%' || character == '\u{fffd}' {
-                let mut bytes = [0; 4];
-                for byte in character.encode_utf8(&mut bytes).bytes() {
-                    write!(f, "%{byte:02X}")?;
-                }
-            } else {
-                write!(f, "{character}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first == b'%' {
-            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = rest.get(2..)?;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The line is not an entry of a custody book.

@@ -10,6 +10,7 @@ pub mod custody;
 pub mod faulty;
 pub mod limits;
 pub mod log;
+pub mod text;
 
 mod body;
 mod disk;
@@ -20,7 +21,7 @@ mod space;
 
 pub use body::{Body, Chunks, Spool};
 pub use commit::{
-    CommitOptions, Committer, GroupCommit, LaidOut, Stage, Step, Store, Submitter, Ticket,
+    CommitOptions, Committer, GroupCommit, LaidOut, Settled, Stage, Step, Store, Submitter, Ticket,
 };
 pub use disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
 pub use error::{Error, ErrorKind};

@@ -56,8 +56,8 @@ pub const CHECKPOINT_AGE: Duration = Duration::from_secs(10);
 /// How long [`crate::SpaceWatch`] believes its last look.
 pub const SPACE_BELIEVED: Duration = Duration::from_millis(250);
 
-/// Longest line of a custody book in bytes; a longer detail is cut.
-pub const CUSTODY_LINE: usize = 4096;
+/// Longest free text in one field of a line-based file, in bytes; the rest is cut.
+pub const FIELD: usize = 2048;
 
 /// Largest custody file of one day that is read, in bytes: ten million lines.
 pub const CUSTODY_FILE: u64 = 2 * 1024 * 1024 * 1024;

@@ -15,6 +15,13 @@ use std::time::Duration;
 use crate::limits::WAITING_REQUESTS;
 use crate::{Error, ErrorKind};
 
+/// The answer to [`Submitter::settle`].
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Settled {
+    slot: Arc<Slot<()>>,
+}
+
 /// Where requests wait for the batch loop of one store. Cheap to clone.
 #[derive(Debug)]
 pub struct Submitter<R, A> {
@@ -53,6 +60,8 @@ struct State<R, A> {
     open: bool,
     /// The loop is to look around although nothing has come in.
     nudged: bool,
+    /// Those who want everything laid out.
+    settlers: Vec<Reply<()>>,
 }
 
 /// One request with the place where its answer goes.
@@ -91,8 +100,13 @@ fn closed() -> Error {
 
 impl<R, A> Submitter<R, A> {
     pub(crate) fn new() -> (Self, Arc<Inbox<R, A>>) {
-        let state =
-            State { waiting: VecDeque::new(), outside: Vec::new(), open: true, nudged: false };
+        let state = State {
+            waiting: VecDeque::new(),
+            outside: Vec::new(),
+            open: true,
+            nudged: false,
+            settlers: Vec::new(),
+        };
         let inbox = Arc::new(Inbox { state: Mutex::new(state), arrived: Condvar::new() });
         (Submitter { inbox: inbox.clone() }, inbox)
     }
@@ -107,6 +121,21 @@ impl<R, A> Submitter<R, A> {
     /// Asks the batch loop to end: what waits is still answered, then everything is laid out.
     pub fn close(&self) {
         self.inbox.close();
+    }
+
+    /// Asks for a checkpoint now, and is answered when everything acknowledged so far is durable
+    /// in the files.
+    pub fn settle(&self) -> Settled {
+        let slot = Arc::new(Slot { state: Mutex::new(SlotState { answer: None, waker: None }) });
+        let reply = Reply { slot: slot.clone() };
+        let mut state = guard(&self.inbox.state);
+        if state.open {
+            state.settlers.push(reply);
+            state.nudged = true;
+        }
+        drop(state);
+        self.inbox.arrived.notify_one();
+        Settled { slot }
     }
 
     /// How many requests wait now.
@@ -177,6 +206,14 @@ impl<R, A> Inbox<R, A> {
         state.nudged = false;
     }
 
+    pub(crate) fn has_settlers(&self) -> bool {
+        !guard(&self.state).settlers.is_empty()
+    }
+
+    pub(crate) fn take_settlers(&self) -> Vec<Reply<()>> {
+        std::mem::take(&mut guard(&self.state).settlers)
+    }
+
     /// Wakes the loop.
     pub(crate) fn nudge(&self) {
         guard(&self.state).nudged = true;
@@ -211,21 +248,30 @@ impl<A> Slot<A> {
     }
 }
 
-impl<R, A> Ticket<R, A> {
-    /// Blocks this thread until the answer is there. Not for use inside a runtime.
-    pub fn wait(self) -> Result<A, Error>
-    where
-        R: Unpin,
-    {
-        let unpark = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut context = Context::from_waker(&unpark);
-        let mut ticket = std::pin::pin!(self);
-        loop {
-            match ticket.as_mut().poll(&mut context) {
-                Poll::Ready(answer) => return answer,
-                Poll::Pending => std::thread::park(),
+impl<A> Slot<A> {
+    fn poll(&self, context: &Context<'_>) -> Poll<Result<A, Error>> {
+        let mut state = guard(&self.state);
+        match state.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
             }
         }
+    }
+}
+
+impl<R: Unpin, A> Ticket<R, A> {
+    /// Blocks this thread until the answer is there. Not for use inside a runtime.
+    pub fn wait(self) -> Result<A, Error> {
+        block_on(self)
+    }
+}
+
+impl Settled {
+    /// Blocks this thread until the answer is there. Not for use inside a runtime.
+    pub fn wait(self) -> Result<(), Error> {
+        block_on(self)
     }
 }
 
@@ -240,13 +286,26 @@ impl<R: Unpin, A> Future for Ticket<R, A> {
                 return Poll::Pending;
             }
         }
-        let mut state = guard(&ticket.slot.state);
-        match state.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        ticket.slot.poll(context)
+    }
+}
+
+impl Future for Settled {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.slot.poll(context)
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let unpark = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&unpark);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
         }
     }
 }
