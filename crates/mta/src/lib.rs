@@ -1,5 +1,6 @@
 //! The transfer agent.
 
 mod bounce;
+mod courier;
 pub mod reason;
 mod relay;

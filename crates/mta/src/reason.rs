@@ -8,6 +8,7 @@ mod classify;
 use std::fmt;
 
 use protocol::reply::{Class, EnhancedCode, Reply, ReplyCode};
+use protocol::smtp::Verb;
 
 pub use advice::Advice;
 pub use classify::classify;
@@ -61,27 +62,6 @@ pub enum Reason {
     Ours,
     /// None of the above.
     Other,
-}
-
-/// The verb that a reply answered, as in the journey.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// The greeting, before any command.
-    Greeting,
-    /// EHLO, HELO or LHLO.
-    Hello,
-    /// STARTTLS.
-    StartTls,
-    /// AUTH.
-    Auth,
-    /// MAIL.
-    Mail,
-    /// RCPT.
-    Rcpt,
-    /// DATA, before the letter.
-    Data,
-    /// The end of the letter.
-    EndOfData,
 }
 
 /// One failure: what was said, by whom, to which verb, and of what class it is.
@@ -205,20 +185,5 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
-    }
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Verb::Greeting => "our connection",
-            Verb::Hello => "EHLO",
-            Verb::StartTls => "STARTTLS",
-            Verb::Auth => "AUTH",
-            Verb::Mail => "MAIL FROM",
-            Verb::Rcpt => "RCPT TO",
-            Verb::Data => "DATA",
-            Verb::EndOfData => "the letter",
-        })
     }
 }

@@ -1,9 +1,10 @@
 //! Reports as their readers see them.
 
 use protocol::reply::{EnhancedCode, Reply, ReplyCode};
+use protocol::smtp::Verb;
 
 use super::*;
-use crate::reason::{Reason, Verb};
+use crate::reason::Reason;
 
 fn letter<'a>(sender: &'a Address, header: &'a [u8]) -> Letter<'a> {
     Letter {

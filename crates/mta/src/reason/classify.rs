@@ -3,8 +3,9 @@
 //! so words are looked at before X.7.X.
 
 use protocol::reply::{EnhancedCode, Reply};
+use protocol::smtp::Verb;
 
-use super::{Reason, Verb};
+use super::Reason;
 
 /// The class of `reply`, which answered `verb`.
 pub fn classify(reply: &Reply, verb: Verb) -> Reason {
@@ -147,7 +148,7 @@ fn by_verb(reply: &Reply, verb: Verb) -> Reason {
         (500..=504 | 555, _) => Reason::Protocol,
         (454 | 530 | 535 | 538, _) => Reason::Tls,
         (554, Verb::Greeting) => Reason::BlockedAddress,
-        (554, Verb::EndOfData) => Reason::Content,
+        (554, Verb::EndOfData | Verb::Bdat) => Reason::Content,
         (550 | 553 | 554, _) => Reason::Policy,
         _ => Reason::Other,
     }

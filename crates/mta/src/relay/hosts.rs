@@ -21,6 +21,8 @@ pub(crate) struct Learnt {
     pub question: String,
     /// The answer in words.
     pub answer: String,
+    /// Whether it is one.
+    pub outcome: Result<(), Cause>,
     /// Who was asked.
     pub servers: String,
     /// How long it took.
@@ -165,6 +167,7 @@ fn collect<T: Into<IpAddr> + Copy>(
             learnt.push(Learnt {
                 question: format!("{} {}", answer.facts.kind, answer.facts.name),
                 answer: format!("{} (ttl {})", list.join(" "), answer.ttl.as_secs()),
+                outcome: Ok(()),
                 servers: answer.facts.servers,
                 took: answer.facts.took,
             });
@@ -191,6 +194,7 @@ fn mx_learnt(answer: &Answer<Mx>) -> Learnt {
     Learnt {
         question: format!("MX {}", answer.facts.name),
         answer: format!("{} (ttl {})", list.collect::<Vec<_>>().join(", "), answer.ttl.as_secs()),
+        outcome: Ok(()),
         servers: answer.facts.servers.clone(),
         took: answer.facts.took,
     }
@@ -200,6 +204,7 @@ fn failed(failure: &DnsFailure) -> Learnt {
     Learnt {
         question: format!("{} {}", failure.facts.kind, failure.facts.name),
         answer: failure.cause.to_string(),
+        outcome: Err(failure.cause.clone()),
         servers: failure.facts.servers.clone(),
         took: failure.facts.took,
     }

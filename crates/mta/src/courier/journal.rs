@@ -1,0 +1,104 @@
+//! What a courier writes into the journey of the letter it carries.
+
+use std::time::Duration;
+
+use net::dns;
+use protocol::journey::JourneyId;
+use protocol::machine::{TlsFacts, Verification};
+use protocol::smtp::Exchange;
+use service::trail::{Direction, Event, Kind, Outcome, Trail};
+
+use crate::relay::hosts::Learnt;
+
+/// The trail, for one letter.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    trail: Trail,
+    journey: JourneyId,
+}
+
+impl Journal {
+    /// The journal of the letter `journey`.
+    pub(crate) fn new(trail: &Trail, journey: JourneyId) -> Self {
+        Journal { trail: trail.clone(), journey }
+    }
+
+    /// Any other event of this letter.
+    pub(crate) fn event(&self, kind: Kind) -> Event {
+        Event::new(kind, self.journey)
+    }
+
+    /// Writes an event down.
+    pub(crate) fn record(&self, event: Event) {
+        self.trail.record(event);
+    }
+
+    /// A question to DNS and its answer.
+    pub(crate) fn learnt(&self, learnt: &Learnt) {
+        let event = self
+            .event(Kind::Dns)
+            .text(format_args!("{} = {}", learnt.question, learnt.answer))
+            .peer(&learnt.servers)
+            .took(learnt.took);
+        let worked = learnt.outcome.is_ok();
+        let temporary = learnt.outcome.as_ref().err().is_some_and(dns::Cause::is_temporary);
+        self.record(match (worked, temporary) {
+            (true, _) => event,
+            (false, true) => event.outcome(Outcome::Temporary),
+            (false, false) => event.outcome(Outcome::Permanent),
+        });
+    }
+
+    /// A connection was made, or not.
+    pub(crate) fn connected(&self, peer: &str, took: Duration, problem: Option<&str>) {
+        let event = self.event(Kind::Connect).peer(peer).took(took);
+        self.record(match problem {
+            None => event.text("connected"),
+            Some(problem) => event.outcome(Outcome::Temporary).text(problem),
+        });
+    }
+
+    /// An open connection is used once more.
+    pub(crate) fn reused(&self, peer: &str) {
+        self.record(self.event(Kind::Connect).peer(peer).text("connection reused"));
+    }
+
+    /// TLS is in place.
+    pub(crate) fn encrypted(&self, peer: &str, facts: &TlsFacts) {
+        let name = facts.peer_name.as_deref().unwrap_or(peer);
+        let believed = match &facts.verified {
+            Verification::Verified => format!("certificate of {name} holds"),
+            Verification::Unverified(why) => format!("certificate of {name} not believed: {why}"),
+            Verification::NoCertificate => "no certificate".to_owned(),
+        };
+        let text = format!("{} {}, {believed}", facts.version, facts.cipher);
+        self.record(self.event(Kind::Tls).peer(peer).text(text));
+    }
+
+    /// TLS did not come about.
+    pub(crate) fn not_encrypted(&self, peer: &str, why: &str) {
+        let event = self.event(Kind::Tls).peer(peer).outcome(Outcome::Temporary).text(why);
+        self.record(event);
+    }
+
+    /// A line of ours and the reply to it.
+    pub(crate) fn exchange(&self, peer: &str, encrypted: bool, exchange: &Exchange) {
+        let shade = |event: Event| if encrypted { event.encrypted() } else { event };
+        if !exchange.line.is_empty() {
+            let line = self.event(Kind::SmtpLine).peer(peer).line(Direction::Out, &exchange.line);
+            self.record(shade(line));
+        }
+        let outcome = match exchange.reply.code {
+            code if code.is_temporary() => Outcome::Temporary,
+            code if code.is_permanent() => Outcome::Permanent,
+            _ => Outcome::Ok,
+        };
+        let reply = self
+            .event(Kind::SmtpLine)
+            .peer(peer)
+            .line(Direction::In, &exchange.reply)
+            .outcome(outcome)
+            .took(exchange.took);
+        self.record(shade(reply));
+    }
+}

@@ -1,0 +1,9 @@
+//! Couriers: what carries a letter one hop further, over SMTP or LMTP, and says for each recipient
+//! what became of it. Used by `relay` (other systems) and `receive` (the MDA, while the sender
+//! waits). It chooses no host and keeps no queue.
+
+mod journal;
+mod session;
+
+pub(crate) use journal::Journal;
+pub(crate) use session::{Encryption, Load, OpenError, Session};
