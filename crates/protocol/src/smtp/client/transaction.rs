@@ -57,7 +57,7 @@ impl Transaction {
     ) -> State {
         let (path, parameters) = sender;
         let smtputf8 = parameters.smtputf8 || path.address().is_some_and(Address::needs_smtputf8);
-        let mut transaction = Transaction {
+        let transaction = Transaction {
             obstacle: obstacle(&capabilities, parameters, smtputf8).map(|r| ours(Verb::Mail, &r)),
             capabilities,
             smtputf8,

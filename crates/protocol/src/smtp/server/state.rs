@@ -114,6 +114,11 @@ impl State {
     }
 
     fn next_command(self, wire: &mut Wire, now: Tick) -> (State, Progress) {
+        // What the RCPTs are told decides what anything else means; it waits for them.
+        let open = matches!(&self, State::Envelope(envelope) if envelope.open > 0);
+        if open && !wire.begins_with(Verb::Rcpt) {
+            return (self, Progress::Stuck);
+        }
         // The first octet of a TLS record: somebody took this for a port of implicit TLS.
         if wire.input.first() == Some(&0x16) && !wire.is_skipping() {
             return (close_with(wire, now, &other::tls_on_plain_port(), Closing::NotSmtp), MOVED);
@@ -140,12 +145,6 @@ impl State {
             }
             Front::Line(length) => length,
         };
-        // Replies leave in order, and what RCPT was told decides what the next verb means.
-        let open = matches!(&self, State::Envelope(envelope) if envelope.open > 0);
-        let front = wire.input.get(..length.min(16)).unwrap_or_default();
-        if open && verb_of(front) != Verb::Rcpt {
-            return (self, Progress::Stuck);
-        }
         let line = wire.take_line(length);
         let Some(text) = as_text(&line) else {
             if matches!(self, State::Greeted) {

@@ -195,6 +195,14 @@ impl Wire {
         if after_cr { Front::Line(length) } else { Front::BareLf }
     }
 
+    /// The input begins with a whole line of this verb, of which nothing is wrong at first sight.
+    pub(super) fn begins_with(&self, verb: Verb) -> bool {
+        let Some(end) = memchr(b'\n', &self.input) else { return false };
+        let line = self.input.get(..end).unwrap_or_default();
+        let Some(line) = line.strip_suffix(b"\r").and_then(as_text) else { return false };
+        self.skipped == 0 && end < verb.line_limit() && Verb::parse(line).0 == verb
+    }
+
     /// An overlong line is being skipped, of which nothing is left in the input.
     pub(super) fn is_skipping(&self) -> bool {
         self.skipped > 0
