@@ -317,7 +317,7 @@ impl Transaction {
         }
     }
 
-    fn finish(self: Box<Self>, wire: &mut Wire, now: Tick) -> State {
+    fn finish(self, wire: &mut Wire, now: Tick) -> State {
         let ended = |fate: &Answer| matches!(fate.verb, Verb::EndOfData | Verb::Bdat);
         if self.obstacle.is_none() && !self.fates.iter().flatten().any(ended) {
             // The server still has our MAIL; the next letter must not meet it.
@@ -330,7 +330,7 @@ impl Transaction {
     }
 
     /// The server closes with this answer: it decides for all that have none.
-    pub(super) fn refused_by(mut self: Box<Self>, answer: Answer, wire: &mut Wire) -> Failure {
+    pub(super) fn refused_by(mut self, answer: Answer, wire: &mut Wire) -> Failure {
         // A server that answers in the midst of the body answers to the body.
         if self.wants_body() || matches!(answer.verb, Verb::EndOfData | Verb::Bdat) {
             self.settle(&Answer { verb: Verb::EndOfData, ..answer.clone() });
@@ -350,7 +350,7 @@ impl Transaction {
     }
 
     /// The agent drops the letter.
-    pub(super) fn reset(self: Box<Self>, wire: &mut Wire, now: Tick) -> Result<State, Failure> {
+    pub(super) fn reset(self, wire: &mut Wire, now: Tick) -> Result<State, Failure> {
         match self.stage {
             Stage::Envelope | Stage::Recipients { .. } if self.obstacle.is_none() => {
                 wire.disown();
