@@ -284,11 +284,15 @@ impl<M: Machine> Driver<M> {
             self.phase = Phase::Closing;
             return Step::Progress;
         }
-        if self.input == Side::Open
-            && self.machine.wants_input()
-            && !self.machine.is_closed()
-            && self.out.len() < OUTPUT_HIGH
-        {
+        if self.input != Side::Open {
+            return Step::Idle;
+        }
+        if self.machine.is_closed() {
+            // A peer that pushes on while our last words wait may read nothing before it has
+            // pushed everything: two full pipes.
+            return self.ignore_some(cx);
+        }
+        if self.machine.wants_input() && self.out.len() < OUTPUT_HIGH {
             return self.read_some(cx);
         }
         Step::Idle
@@ -399,13 +403,7 @@ impl<M: Machine> Driver<M> {
 
     fn step_lingering(&mut self, cx: &mut Context<'_>) -> Step {
         let Phase::Lingering { until, bytes } = self.phase else { return Step::Idle };
-        let stream = &mut self.stream;
-        let outcome = with_scratch(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            let outcome = Pin::new(stream).poll_read(cx, &mut buffer);
-            outcome.map_ok(|()| buffer.filled().len())
-        });
-        match outcome {
+        match self.discard(cx) {
             Poll::Pending => return Step::Idle,
             Poll::Ready(Ok(count)) if count > 0 && bytes + count < LINGER_BYTES => {
                 self.phase = Phase::Lingering { until, bytes: bytes + count };
@@ -413,6 +411,26 @@ impl<M: Machine> Driver<M> {
             Poll::Ready(_) => self.end(Ending::Done),
         }
         Step::Progress
+    }
+
+    /// Reads and forgets, after the machine is closed and before all it said is sent.
+    fn ignore_some(&mut self, cx: &mut Context<'_>) -> Step {
+        match self.discard(cx) {
+            Poll::Pending => return Step::Idle,
+            Poll::Ready(Ok(count)) if count > 0 => {}
+            Poll::Ready(Ok(_)) => self.input = Side::Closed,
+            Poll::Ready(Err(error)) => self.input = Side::Broken(error.to_string()),
+        }
+        Step::Progress
+    }
+
+    fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = &mut self.stream;
+        with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let outcome = Pin::new(stream).poll_read(cx, &mut buffer);
+            outcome.map_ok(|()| buffer.filled().len())
+        })
     }
 
     /// Lets time pass: the machine's deadline and our own.

@@ -155,7 +155,7 @@ async fn connection<C, S>(
     C: Calls + Send + 'static,
     S: Service<C>,
 {
-    let Accepted { stream, peer, permit: _permit } = accepted;
+    let Accepted { stream, peer } = accepted;
     let machine = protocol::ipc::Server::<C>::new(
         clock.tick(),
         identity.agent.clone(),
@@ -350,5 +350,98 @@ impl<M: Method> Parts<M> {
         let due = self.connection.driver.clock().tick().after(self.within);
         self.connection.driver.machine().extend(self.call, due);
         Some(protocol::ipc::Client::read::<M>(outcome.map(|(value, _)| value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::ipc::{ControlCall, Status, StatusReport};
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::listen::{Admission, Bounds, Endpoint, bind};
+    use crate::tasks::Tasks;
+
+    /// Counts up to a number, as a stream.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Count {
+        to: u32,
+    }
+
+    impl Method for Count {
+        const NAME: &'static str = "count";
+        type Answer = u32;
+    }
+
+    struct Agent;
+
+    impl Service<ControlCall> for Agent {
+        async fn call(&self, call: ControlCall, mut respond: Responder) {
+            match call {
+                ControlCall::Status(_) => {
+                    let report =
+                        StatusReport { agent: "mta".to_owned(), ..StatusReport::default() };
+                    respond.answer(&report).await;
+                }
+                ControlCall::Own { method, parameters } if method == Count::NAME => {
+                    let count: Count = ControlCall::own(parameters).expect("parameters");
+                    for number in 0..count.to {
+                        assert!(respond.part(&number).await);
+                    }
+                    respond.answer(&count.to).await;
+                }
+                // Dropped without an answer.
+                _ => {}
+            }
+        }
+    }
+
+    fn start(path: &Path) -> (Cancel, tokio::task::JoinHandle<()>) {
+        let bound = bind(&Endpoint::Unix { path: path.to_owned(), mode: 0o600 }).expect("bound");
+        let hall = Hall {
+            admission: Admission::new(Bounds { total: 8, per_address: 8 }),
+            tasks: Tasks::new(),
+            stop: Cancel::new(),
+            clock: Clock::real(),
+        };
+        let identity = Identity { agent: "mta".to_owned(), software: "0".to_owned() };
+        let stop = hall.stop.clone();
+        let listener = bound.listen().expect("a listener");
+        let tasks = hall.tasks.clone();
+        let serving = tokio::spawn(async move {
+            serve::<ControlCall, _>(listener, hall, identity, Arc::new(Agent)).await;
+            tasks.idle().await;
+        });
+        (stop, serving)
+    }
+
+    #[tokio::test]
+    async fn calls_streams_faults_and_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mta.control.sock");
+        let wait = Duration::from_secs(5);
+        let client = Client::new(&path, Role::Control, "test", &Clock::real());
+        let away = client.call(&Status {}, wait).await.expect_err("nobody there");
+        assert_eq!(away.kind, FaultKind::Unavailable);
+
+        let (stop, serving) = start(&path);
+        assert_eq!(client.call(&Status {}, wait).await.expect("an answer").agent, "mta");
+        let mut parts = client.stream(&Count { to: 500 }, wait).await.expect("a stream");
+        let mut seen = 0;
+        while let Some(part) = parts.next().await {
+            assert_eq!(part, Ok(seen));
+            seen += 1;
+        }
+        assert_eq!(seen, 501);
+        let silent = client.call(&protocol::ipc::Reload {}, wait).await.expect_err("no answer");
+        assert_eq!(silent.kind, FaultKind::Internal);
+
+        // The pooled connection dies with the agent; the next call gets a new one.
+        stop.cancel();
+        serving.await.expect("the server ends");
+        let (stop, serving) = start(&path);
+        assert!(client.call(&Status {}, wait).await.is_ok());
+        stop.cancel();
+        serving.await.expect("the server ends");
     }
 }

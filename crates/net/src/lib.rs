@@ -11,6 +11,7 @@ pub mod ipc;
 pub mod limits;
 pub mod listen;
 mod longpath;
+pub mod nameserver;
 pub mod stream;
 pub mod tasks;
 pub mod tls;

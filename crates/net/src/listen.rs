@@ -108,15 +108,13 @@ pub enum TooMany {
     PerAddress,
 }
 
-/// A connection with a place.
+/// A connection that was given a place; the accept loop keeps the place as long as its session.
 #[derive(Debug)]
 pub struct Accepted {
     /// The connection.
     pub stream: Stream,
     /// Who it is.
     pub peer: Peer,
-    /// Its place; keep it as long as the session.
-    pub permit: Permit,
 }
 
 /// Binds `endpoint` and listens. Removes a Unix socket that nobody serves any more.
@@ -245,7 +243,13 @@ impl Listener {
                 accepted = self.accept(&hall.clock) => accepted,
             };
             match hall.admission.admit(&peer) {
-                Ok(permit) => hall.tasks.spawn(session(Accepted { stream, peer, permit })),
+                Ok(permit) => {
+                    let session = session(Accepted { stream, peer });
+                    hall.tasks.spawn(async move {
+                        let _permit = permit;
+                        session.await;
+                    });
+                }
                 Err(why) => {
                     tracing::info!(%peer, socket = %self.address, ?why, "turned away");
                     if !refusal.is_empty() && turned_away.count() < TURNED_AWAY {
@@ -413,3 +417,94 @@ impl fmt::Display for BindError {
 }
 
 impl std::error::Error for BindError {}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::connect;
+
+    fn local() -> Endpoint {
+        Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    #[tokio::test]
+    async fn bounds_turn_away_with_a_line() {
+        let bound = bind(&local()).expect("a free port");
+        let Endpoint::Tcp(address) = *bound.address() else { panic!("bound to TCP") };
+        assert_ne!(address.port(), 0);
+        let admission = Admission::new(Bounds { total: 10, per_address: 1 });
+        let hall = Hall {
+            admission: admission.clone(),
+            tasks: Tasks::new(),
+            stop: Cancel::new(),
+            clock: Clock::real(),
+        };
+        let listener = bound.listen().expect("a listener");
+        let (inside, stop) = (hall.clone(), hall.stop.clone());
+        let serving = tokio::spawn(async move {
+            listener
+                .serve(&inside, b"421 too many\r\n", |mut accepted| async move {
+                    let mut byte = [0];
+                    // Until the peer closes.
+                    let _ = accepted.stream.write_all(b"220 hello\r\n").await;
+                    let _ = accepted.stream.read(&mut byte).await;
+                })
+                .await;
+        });
+        let connect = || async {
+            let outgoing =
+                connect::Outgoing { source: None, timeout: std::time::Duration::from_secs(5) };
+            connect::tcp(address, outgoing, &Clock::real()).await.expect("connected")
+        };
+        let mut first = connect().await;
+        let mut greeting = [0; 11];
+        first.read_exact(&mut greeting).await.expect("a greeting");
+        let mut second = connect().await;
+        let mut refusal = String::new();
+        second.read_to_string(&mut refusal).await.expect("the reason");
+        assert_eq!(refusal, "421 too many\r\n");
+        drop(first);
+        hall.tasks.idle().await;
+        assert_eq!(admission.open(), 0);
+        let mut third = connect().await;
+        third.read_exact(&mut greeting).await.expect("a greeting");
+        stop.cancel();
+        serving.await.expect("accepting ends");
+    }
+
+    #[test]
+    fn a_port_in_use_is_one_clear_sentence() {
+        let bound = bind(&local()).expect("a free port");
+        let error = bind(bound.address()).expect_err("in use").to_string();
+        assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
+        assert!(error.contains("another program has the port"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn unix_sockets_with_long_paths_and_stale_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("d".repeat(90)).join("e".repeat(90));
+        fs::create_dir_all(&deep).expect("folders");
+        let path = deep.join("a.sock");
+        let endpoint = Endpoint::Unix { path: path.clone(), mode: 0o600 };
+        let bound = bind(&endpoint).expect("bound");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        let error = bind(&endpoint).expect_err("served").to_string();
+        assert!(error.contains("another Posthaste process serves it"), "{error}");
+        let listener = bound.listen().expect("a listener");
+        let wait = std::time::Duration::from_secs(5);
+        let clock = Clock::real();
+        let (accepted, connected) =
+            tokio::join!(listener.accept(&clock), connect::unix(&path, wait, &clock));
+        assert!(connected.is_ok());
+        assert!(matches!(accepted.1, Peer::Unix { .. }));
+        drop(listener);
+        // The file is left behind, as after a kill: taken over.
+        bind(&endpoint).expect("bound again");
+        fs::remove_file(&path).expect("removed");
+        fs::write(&path, "not a socket").expect("written");
+        assert!(bind(&endpoint).is_err());
+    }
+}
