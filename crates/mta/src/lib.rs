@@ -2,5 +2,6 @@
 
 mod bounce;
 mod courier;
+mod random;
 pub mod reason;
 mod relay;

@@ -3,7 +3,12 @@
 //! waits). It chooses no host and keeps no queue.
 
 mod journal;
+mod login;
+mod pool;
 mod session;
+mod target;
+mod transport;
 
 pub(crate) use journal::Journal;
-pub(crate) use session::{Encryption, Load, OpenError, Session};
+pub(crate) use session::Load;
+pub(crate) use transport::{Outcomes, Transport};

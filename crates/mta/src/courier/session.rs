@@ -237,6 +237,14 @@ impl Session {
         self.driver.ending().is_none() && self.driver.machine().is_ready()
     }
 
+    /// Looks whether the other side has hung up while nothing was under way, without waiting.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let mut looking = std::pin::pin!(self.driver.next());
+        let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
+        // Any event now would be the end: nothing was asked.
+        looking.as_mut().poll(&mut nobody).is_pending()
+    }
+
     /// Says QUIT.
     pub(crate) async fn quit(mut self) {
         let now = self.driver.clock().tick();

@@ -19,7 +19,7 @@ pub use self::verb::Verb;
 
 /// Which of the two protocols is spoken. They differ in the greeting verb and in the replies after
 /// the data: SMTP has one, LMTP one for each accepted recipient (RFC 2033 §4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// RFC 5321; also RFC 6409, whose differences are policy and belong to the MSA.
     Smtp,

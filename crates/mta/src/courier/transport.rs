@@ -1,0 +1,287 @@
+//! Carries a load along a way: finds the places, tries them in order until one speaks for itself
+//! about the letter, uses open sessions again, and falls back to clear text where TLS was only a
+//! courtesy. One outcome for each recipient. It keeps no queue and makes no second attempt later.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::connect::{self, Outgoing};
+use net::dns::Resolver;
+use net::stream::Stream;
+use net::tls;
+use protocol::address::Domain;
+use protocol::reply::Reply;
+use protocol::smtp::client::{Config as ClientConfig, config::TlsUse};
+use protocol::smtp::{Dialect, Observe};
+use service::config::Config;
+use service::daemon::Context;
+
+use super::Journal;
+use super::login::log_in;
+use super::pool::Pool;
+use super::session::{Encryption, Load, OpenError, Session};
+use super::target::{Endpoint, Finder, Places, Target, TlsRule, nowhere};
+use crate::reason::{Failure, Reason};
+use crate::relay::route::{self, Hop, Way};
+
+/// How long a TCP connection may take.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// How long a connection to a socket of this machine may take.
+const CONNECT_LOCAL: Duration = Duration::from_secs(5);
+
+/// Addresses that are tried for one load; the next attempt begins anew.
+const TARGETS_TRIED: usize = 10;
+
+/// One outcome for each recipient: the host that took the letter and what it said, or why not.
+pub(crate) type Outcomes = Vec<Result<(String, Reply), Failure>>;
+
+/// Carries letters.
+pub(crate) struct Transport {
+    context: Context,
+    resolver: Resolver,
+    /// Believes any certificate.
+    courteous: tls::Client,
+    /// Believes only what holds.
+    strict: tls::Client,
+    mda_socket: PathBuf,
+    pool: Pool,
+}
+
+impl Transport {
+    /// A transport that lives as long as the agent.
+    pub(crate) fn new(context: Context, resolver: Resolver, roots: &tls::Roots) -> Self {
+        Transport {
+            mda_socket: context.paths.mda_socket(),
+            context,
+            resolver,
+            courteous: tls::Client::opportunistic(roots),
+            strict: tls::Client::verifying(roots),
+            pool: Pool::default(),
+        }
+    }
+
+    /// Carries `load` along `way`.
+    pub(crate) async fn carry(
+        &self,
+        (config, way): (&Config, &Way),
+        load: Load<'_>,
+        journal: &Journal,
+    ) -> Outcomes {
+        let all = |failure: Failure| vec![Err(failure); load.recipients.len()];
+        let Some(hop) = route::hop(&config.mta, way) else {
+            let text = "the configuration has no such route any more";
+            return all(Failure::temporary(Reason::Ours, (3, 5), text));
+        };
+        let ours: [Domain; 2] = [config.hostname(), config.helo_name()];
+        let finder = Finder {
+            resolver: &self.resolver,
+            mta: &config.mta,
+            mda_socket: &self.mda_socket,
+            ours: &ours,
+            journal,
+        };
+        let mut tries = Tries { left: TARGETS_TRIED, worst: None };
+        match finder.places(hop.clone()).await {
+            Err(failure) => return all(failure),
+            Ok(Places::Known(targets)) => {
+                if let Some(done) =
+                    self.try_all(&targets, &hop, (config, load, journal), &mut tries).await
+                {
+                    return done;
+                }
+            }
+            Ok(Places::Names { names, port, dialect, tls }) => {
+                for name in names {
+                    let targets = match finder.targets(&name, (port, dialect, tls)).await {
+                        Ok(targets) => targets,
+                        Err(failure) => {
+                            tries.failed(failure);
+                            continue;
+                        }
+                    };
+                    let trip = (config, load, journal);
+                    if let Some(done) = self.try_all(&targets, &hop, trip, &mut tries).await {
+                        return done;
+                    }
+                }
+            }
+        }
+        all(tries.worst.unwrap_or_else(nowhere))
+    }
+
+    /// Tries targets until one of them speaks about the letter.
+    async fn try_all(
+        &self,
+        targets: &[Target],
+        hop: &Hop<'_>,
+        (config, load, journal): (&Config, Load<'_>, &Journal),
+        tries: &mut Tries,
+    ) -> Option<Outcomes> {
+        for target in targets {
+            if tries.left == 0 {
+                return None;
+            }
+            tries.left -= 1;
+            let mut session = match self.session(target, hop, (config, journal)).await {
+                Ok(session) => session,
+                Err(failure) => {
+                    tries.failed(failure);
+                    continue;
+                }
+            };
+            let host = session.host().to_owned();
+            let outcomes = session.carry(load, journal).await;
+            self.put_back(target.clone(), session);
+            return Some(
+                outcomes.into_iter().map(|one| one.map(|reply| (host.clone(), reply))).collect(),
+            );
+        }
+        None
+    }
+
+    /// A session with `target`: one that waits, or a new one.
+    async fn session(
+        &self,
+        target: &Target,
+        hop: &Hop<'_>,
+        (config, journal): (&Config, &Journal),
+    ) -> Result<Session, Failure> {
+        if let Some(session) = self.pool.take(target, self.context.clock.tick()) {
+            if target.dialect == Dialect::Smtp {
+                journal.reused(&target.host);
+            }
+            return Ok(session);
+        }
+        let courtesy = matches!(target.tls, TlsRule::Courtesy);
+        let first = self.open(target, self.rule(target), (config, journal)).await;
+        let mut session = match first {
+            Ok(session) => session,
+            Err(OpenError::Failed(failure)) => return Err(failure),
+            // RFC 7435 §3: better in the clear than not at all, where nobody asked for more.
+            Err(OpenError::Handshake(_)) if courtesy => {
+                match self.open(target, Encryption::None, (config, journal)).await {
+                    Ok(session) => session,
+                    Err(OpenError::Failed(failure) | OpenError::Handshake(failure)) => {
+                        return Err(failure);
+                    }
+                }
+            }
+            Err(OpenError::Handshake(failure)) => return Err(failure),
+        };
+        if let Hop::Smarthost(smarthost) = hop
+            && let Some(user) = &smarthost.user
+        {
+            log_in(&mut session, user, config, journal).await?;
+        }
+        Ok(session)
+    }
+
+    async fn open(
+        &self,
+        target: &Target,
+        encryption: Encryption,
+        (config, journal): (&Config, &Journal),
+    ) -> Result<Session, OpenError> {
+        let stream = self.connect(target, config, journal).await.map_err(OpenError::Failed)?;
+        let mut client = match target.dialect {
+            Dialect::Smtp => ClientConfig::smtp(config.helo_name().as_str()),
+            Dialect::Lmtp => ClientConfig::lmtp(config.helo_name().as_str()),
+        };
+        client.tls = match (&encryption, target.tls) {
+            (Encryption::StartTls(..), TlsRule::Required) => TlsUse::Required,
+            (Encryption::StartTls(..), _) => TlsUse::IfOffered,
+            _ => TlsUse::Never,
+        };
+        // The dialogue with our own MDA tells a reader nothing that its events do not.
+        if target.dialect == Dialect::Smtp {
+            client.observe = Observe::Replies;
+        }
+        let seam = (&self.context.clock, &self.context.stop, journal);
+        Session::open(stream, &target.host, (Arc::new(client), &encryption), seam).await
+    }
+
+    async fn connect(
+        &self,
+        target: &Target,
+        config: &Config,
+        journal: &Journal,
+    ) -> Result<Stream, Failure> {
+        let clock = &self.context.clock;
+        let begun = clock.tick();
+        let (shown, outcome) = match &target.endpoint {
+            Endpoint::Unix(path) => {
+                (target.host.clone(), connect::unix(path, CONNECT_LOCAL, clock).await)
+            }
+            Endpoint::Inet(address) => {
+                let family = |ip: &&std::net::IpAddr| ip.is_ipv4() == address.is_ipv4();
+                let source = config.mta.source_address.iter().find(family).copied();
+                let outgoing = Outgoing { source, timeout: CONNECT };
+                let shown = format!("{} {address}", target.host);
+                (shown, connect::tcp(*address, outgoing, clock).await)
+            }
+        };
+        let took = clock.tick().since(begun);
+        let problem = outcome.as_ref().err().map(ToString::to_string);
+        if target.dialect == Dialect::Smtp || problem.is_some() {
+            journal.connected(&shown, took, problem.as_deref());
+        }
+        outcome.map_err(|error| {
+            let text = format!("{shown}: {error}");
+            Failure::temporary(Reason::Network, (4, 1), text).at(target.host.as_str())
+        })
+    }
+
+    fn rule(&self, target: &Target) -> Encryption {
+        let Ok(name) = tls::PeerName::new(&target.host) else { return Encryption::None };
+        match target.tls {
+            TlsRule::Never => Encryption::None,
+            TlsRule::Courtesy => Encryption::StartTls(self.courteous.clone(), name),
+            TlsRule::Required => Encryption::StartTls(self.strict.clone(), name),
+            TlsRule::Implicit => Encryption::Implicit(self.strict.clone(), name),
+            TlsRule::ImplicitCourtesy => Encryption::Implicit(self.courteous.clone(), name),
+        }
+    }
+
+    fn put_back(&self, target: Target, session: Session) {
+        let now = self.context.clock.tick();
+        for leaving in self.pool.keep(target, session, now) {
+            self.context.tasks.spawn(leaving.quit());
+        }
+    }
+
+    /// Ends the sessions that have waited too long; call it now and then.
+    pub(crate) fn tidy(&self) {
+        for leaving in self.pool.take_old(self.context.clock.tick()) {
+            self.context.tasks.spawn(leaving.quit());
+        }
+    }
+
+    /// Ends all sessions that wait.
+    pub(crate) fn close(&self) {
+        for leaving in self.pool.take_all() {
+            self.context.tasks.spawn(leaving.quit());
+        }
+    }
+}
+
+/// How far a trip has come.
+struct Tries {
+    left: usize,
+    worst: Option<Failure>,
+}
+
+impl Tries {
+    /// A place did not work. One that may work later outweighs one that never will; of several
+    /// such the first, which is the best host's, is told.
+    fn failed(&mut self, failure: Failure) {
+        let outweighs = match &self.worst {
+            None => true,
+            Some(worst) => worst.is_permanent() && !failure.is_permanent(),
+        };
+        if outweighs {
+            self.worst = Some(failure);
+        }
+    }
+}
