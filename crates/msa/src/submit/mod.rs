@@ -1,0 +1,128 @@
+//! Submission (RFC 6409), one session at a time. `session` is the dialogue, `login` AUTH, `rights`
+//! who may send as what, `header` the completions, `relay` the hop to the MTA, `rate` the hourly
+//! count.
+
+mod header;
+mod letter;
+mod login;
+mod rate;
+mod relay;
+mod rights;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use directory::Renewing;
+use net::{Clock, listen::Accepted, tls};
+use protocol::{
+    journey::JourneyId,
+    smtp::{
+        Observe,
+        server::{
+            Config,
+            config::{AuthPolicy, AuthRequirement, Cleartext, Timeouts, TlsPolicy},
+        },
+    },
+};
+use rate::Rate;
+use relay::Relays;
+use service::{ConfigHandle, Context, Counter, Door, Logins, Trail};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// Port 465: TLS at once (RFC 8314 §3.3).
+    ImplicitTls,
+    /// Port 587: in clear, STARTTLS offered (RFC 3207).
+    StartTls,
+}
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    clock: Clock,
+    config: ConfigHandle,
+    trail: Trail,
+    tls: Option<tls::Server>,
+    drain: net::Cancel,
+    stop: net::Cancel,
+    directory: Arc<Renewing>,
+    logins: Logins,
+    relays: Relays,
+    rate: Mutex<Rate>,
+    counts: Counts,
+}
+
+struct Counts {
+    sessions: Counter,
+    accepted: Counter,
+    refused: Counter,
+    held: Counter,
+}
+
+impl Shared {
+    pub(crate) fn new(context: &Context, directory: Arc<Renewing>, logins: Logins) -> Self {
+        let number = |name: &str| context.metrics.counter(name);
+        Self {
+            clock: context.clock.clone(),
+            config: context.config.clone(),
+            trail: context.trail.clone(),
+            tls: context.tls.clone(),
+            drain: context.drain.clone(),
+            stop: context.stop.clone(),
+            directory,
+            logins,
+            relays: Relays::new(&context.paths, &context.clock, &context.stop),
+            rate: Mutex::new(Rate::default()),
+            counts: Counts {
+                sessions: number("sessions"),
+                accepted: number("letters_accepted"),
+                refused: number("letters_refused"),
+                held: number("letters_held"),
+            },
+        }
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        // A panic while it was held left at worst a count too low.
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the server machine offers at this door.
+    fn server_config(&self, door: &Door, entrance: Entrance) -> Config {
+        let config = self.config.current();
+        let in_clear = config.auth_without_tls.allows(door.peer);
+        let tls = match (entrance, &self.tls) {
+            (Entrance::ImplicitTls, _) | (_, None) => TlsPolicy::Unavailable,
+            (Entrance::StartTls, Some(_)) if in_clear => TlsPolicy::Offered,
+            (Entrance::StartTls, Some(_)) => TlsPolicy::Required,
+        };
+        // -PLUS is announced by the machine only where TLS gives a channel binding.
+        let mechanisms = protocol::sasl::Mechanism::ALL.map(|it| it.name().to_owned()).to_vec();
+        let cleartext = if in_clear { Cleartext::Allowed } else { Cleartext::Never };
+        Config {
+            size_limit: config.limits.message_size,
+            recipients_limit: config.limits.recipients_per_letter,
+            tls,
+            auth: AuthPolicy { mechanisms, cleartext, requirement: AuthRequirement::BeforeMail },
+            errors_limit: config.limits.errors_per_session,
+            timeouts: Timeouts { command: config.limits.idle, ..Timeouts::default() },
+            observe: Observe::Nothing,
+            ..Config::smtp(config.hostname().as_str())
+        }
+    }
+
+    /// A journey that begins now.
+    fn new_journey(&self) -> Result<JourneyId, getrandom::Error> {
+        Ok(JourneyId::new(self.clock.now(), getrandom::u32()?))
+    }
+}
+
+/// One session, from accept to close.
+pub(crate) async fn session(shared: Arc<Shared>, accepted: Accepted, entrance: Entrance) {
+    shared.counts.sessions.increment();
+    let Accepted { stream, peer } = accepted;
+    let door = Door::new("submission", peer.ip());
+    let mut session = session::Session::new(shared, stream, door);
+    session.run(entrance).await;
+}
