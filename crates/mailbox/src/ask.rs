@@ -174,12 +174,12 @@ pub struct Listed {
 }
 
 /// An account's mailboxes at one moment, sorted by name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountView {
     /// The mailboxes, INBOX among them.
-    pub mailboxes: Vec<Listed>,
+    pub mailboxes: Arc<[Listed]>,
     /// Subscribed names; they need not exist.
-    pub subscriptions: Vec<MailboxName>,
+    pub subscriptions: Arc<[MailboxName]>,
     /// What the account holds.
     pub usage: Usage,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use disk::{Access, Body, Disk, DiskFile};
 
+use crate::checksum::LetterHash;
 use crate::error::{Error, Result};
 use crate::letter::{Letter, place, split_name};
 
@@ -80,8 +81,14 @@ pub(crate) fn open(
     base: &str,
     letter: &Letter,
 ) -> Result<Content> {
-    for flags in [letter.shown.flags(), letter.flags] {
-        match open_path(disk, &maildir.join(place(base, flags)), letter) {
+    let guesses = [
+        place(base, letter.shown.flags()),
+        place(base, letter.flags),
+        // Seen by another program, which gave it no flag.
+        format!("cur/{base}:2,"),
+    ];
+    for guess in guesses {
+        match open_path(disk, &maildir.join(guess), letter) {
             Err(Error::NoSuchLetter) => {}
             other => return other,
         }
@@ -93,20 +100,36 @@ pub(crate) fn open(
 }
 
 pub(crate) fn open_path(disk: &dyn Disk, path: &Path, letter: &Letter) -> Result<Content> {
+    whole(disk, path, letter.size)
+}
+
+/// Opens a file that must be `size` bytes long.
+pub(crate) fn whole(disk: &dyn Disk, path: &Path, size: u32) -> Result<Content> {
     let file = match disk.open(path, Access::Read) {
         Err(error) if error.is_missing() => return Err(Error::NoSuchLetter),
         other => other?,
     };
-    let size = file.length()?;
-    if size != u64::from(letter.size) {
+    let length = file.length()?;
+    if length != u64::from(size) {
         // Another program may have rewritten a letter, which no client expects of IMAP.
-        return Err(Error::Damaged(format!("{} has {size} bytes", path.display())));
+        return Err(Error::Damaged(format!("{} has {length} bytes", path.display())));
     }
-    Ok(Content { bytes: Bytes::new(), file: Some(Arc::from(file)), size })
+    Ok(Content { bytes: Bytes::new(), file: Some(Arc::from(file)), size: length })
+}
+
+/// Length and hash of a file.
+pub(crate) fn mark(disk: &dyn Disk, path: &Path) -> disk::Result<(u64, u64)> {
+    let file: Arc<dyn DiskFile> = Arc::from(disk.open(path, Access::Read)?);
+    let length = file.length()?;
+    let mut hash = LetterHash::default();
+    for chunk in Body::from_file(file, 0, length).chunks() {
+        hash.update(&chunk?);
+    }
+    Ok((length, hash.finish()))
 }
 
 /// The file whose name begins with `base`, looking through the whole Maildir.
-pub(crate) fn find(disk: &dyn Disk, maildir: &Path, base: &str) -> Result<Option<PathBuf>> {
+pub(crate) fn find(disk: &dyn Disk, maildir: &Path, base: &str) -> disk::Result<Option<PathBuf>> {
     for directory in ["cur", "new"] {
         let directory = maildir.join(directory);
         let entries = match disk.read_dir(&directory) {

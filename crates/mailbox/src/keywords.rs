@@ -28,7 +28,7 @@ pub struct Keywords {
 
 /// The mailbox has too many keywords, or sets of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyKeywords;
+pub(crate) struct TooManyKeywords;
 
 impl Keyword {
     /// Checks a keyword as a client gives it.
@@ -90,6 +90,16 @@ impl Keywords {
         let places = keywords.iter().map(|keyword| self.place(keyword));
         let places = places.collect::<Result<Vec<_>, _>>()?;
         self.number(places)
+    }
+
+    /// The number of the set of exactly these keywords, if there is one.
+    pub(crate) fn find(&self, keywords: &[Keyword]) -> Option<KeywordSet> {
+        let place = |keyword| self.names.iter().position(|one| one == keyword);
+        let places = keywords.iter().map(|keyword| u16::try_from(place(keyword)?).ok());
+        let mut places = places.collect::<Option<Vec<u16>>>()?;
+        places.sort_unstable();
+        places.dedup();
+        self.numbers.get(&places[..]).map(|&number| KeywordSet(number))
     }
 
     /// The set with these added.

@@ -1,5 +1,7 @@
 //! Every limit of this crate, with its unit and its reason.
 
+use std::time::Duration;
+
 /// Letters in one chunk of a mailbox in memory: a change copies one chunk (20 KiB) when a session
 /// holds the view before it.
 pub const CHUNK_LETTERS: usize = 512;
@@ -30,6 +32,9 @@ pub const MAILBOXES: usize = 10_000;
 
 /// Names one account may subscribe to; they need not exist (RFC 9051 §6.3.7).
 pub const SUBSCRIPTIONS: usize = 20_000;
+
+/// Bytes of an account log that are read: it is shortened long before.
+pub const ACCOUNT_LOG_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Bytes of one file name in a Maildir (NAME_MAX).
 pub const FILE_NAME_BYTES: usize = 255;
@@ -67,6 +72,9 @@ pub const SCAN_CHANGES: usize = 4_096;
 /// How long a directory's time must lie back before it is believed unchanged, in microseconds:
 /// file systems stamp in steps of up to 10 ms (ext4 with HZ=100).
 pub const DIRECTORY_TIME_STEP: i64 = 20_000;
+
+/// How long a Maildir that only we seem to have changed is believed to hold nothing new.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Largest letter an intake record holds, headers added included; larger ones are staged.
 pub const INLINE_LETTER: u64 = disk::limits::LARGE_LETTER;

@@ -8,8 +8,8 @@ use disk::{Body, CommitOptions, Committer, Disk, GroupCommit, Recovery, Space, S
 use protocol::time::Timestamp;
 
 use crate::ask::{
-    AccountView, Address, Answer, Ask, Delivered, Delivery, FlagChange, FlagsChanged, NewLetter,
-    Placed, Quota, Request, SpecialUse,
+    AccountView, Answer, Ask, Delivered, Delivery, FlagChange, FlagsChanged, NewLetter, Placed,
+    Quota, Request, SpecialUse,
 };
 use crate::custody::{Survey, Whose};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::name::MailboxName;
 use crate::scan::Looked;
 use crate::stage::Stager;
 use crate::uidset::UidSet;
-use crate::writer::{Accounts, Writer};
+use crate::writer::{Accounts, Writer, sweep};
 
 /// Wall-clock time, from whoever has a clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -86,6 +86,7 @@ impl Mailboxes {
         let accounts = writer.accounts_view();
         let (commit, submitter, recovery) =
             GroupCommit::open(disk.clone(), options.commit.clone(), writer)?;
+        sweep(disk.as_ref(), &options.directory)?;
         let stager = Arc::new(Stager::new(disk, &options)?);
         let clock = ClockOf(options.clock);
         Ok((Mailboxes { submitter, stager, accounts, clock }, commit, recovery))

@@ -75,7 +75,7 @@ impl State {
                 self.set_flags(modseq, uids, &FlagChange { how: *how, flags: *flags, keywords })?;
             }
             Change::Gone { uids, .. } => self.remove(uids),
-            Change::Recent(uid) => self.recent_from = *uid,
+            Change::Recent(uid) => self.recent_from = self.recent_from.max(*uid),
             Change::Shown { uids, flags } => self.show(uids, *flags),
             Change::Named { uid, name } => {
                 if self.letters.get(*uid).is_some() {
@@ -96,9 +96,12 @@ impl State {
         if added.uid.get() < self.uid_next {
             return Err(Unfitting("a UID was given twice"));
         }
-        let keywords = Arc::make_mut(&mut self.keywords)
-            .set(&added.keywords)
-            .map_err(|_| Unfitting("too many keywords"))?;
+        let keywords = match self.keywords.find(&added.keywords) {
+            Some(known) => known,
+            None => Arc::make_mut(&mut self.keywords)
+                .set(&added.keywords)
+                .map_err(|_| Unfitting("too many keywords"))?,
+        };
         let shown = match &added.name {
             Some(name) => {
                 Arc::make_mut(&mut self.names).insert(added.uid, name.as_str().into());
@@ -135,6 +138,7 @@ impl State {
         for old in touched {
             let keywords = match known {
                 Some((from, to)) if from == old.keywords => to,
+                _ if change.how != How::Replace && change.keywords.is_empty() => old.keywords,
                 _ => change
                     .keywords(Arc::make_mut(&mut self.keywords), old.keywords)
                     .map_err(|_| Unfitting("too many keywords"))?,

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::account_change::AccountChange;
 use crate::change::Change;
 use crate::ids::{AccountId, MailboxId, ModSeq};
+use crate::limits::TRANSACTION_BYTES;
 use crate::line;
 
 /// Kind of the record in the log; another number if the format ever changes.
@@ -60,6 +61,36 @@ impl Transaction {
     /// Whether nothing was changed.
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// The transaction in pieces that each fit one record, each with its headings. Only requests
+    /// that name thousands of letters or hundreds of recipients need more than one; their pieces
+    /// become durable with the same barrier.
+    pub(crate) fn split(self) -> Vec<Transaction> {
+        let mut pieces = Vec::new();
+        let mut piece = Transaction { parts: Vec::new(), body: self.body.clone() };
+        let (mut account, mut mailbox) = (None, None);
+        let mut size = 0;
+        for part in self.parts {
+            match &part {
+                Part::Account(_) => (account, mailbox) = (Some(part.clone()), None),
+                Part::Mailbox(_) => mailbox = Some(part.clone()),
+                _ => {}
+            }
+            let heads = matches!(part, Part::Account(_) | Part::Mailbox(_));
+            // The source of a letter stays with its letter.
+            let breaks = !heads && !matches!(part, Part::Source(_));
+            if breaks && size + part.size() > TRANSACTION_BYTES - piece.body.len() {
+                let headings = account.iter().chain(&mailbox).cloned().collect();
+                let next = Transaction { parts: headings, body: self.body.clone() };
+                pieces.push(std::mem::replace(&mut piece, next));
+                size = 0;
+            }
+            size += part.size();
+            piece.parts.push(part);
+        }
+        pieces.push(piece);
+        pieces
     }
 
     /// The text of the record; the bytes of [`Transaction::letters`] follow it.
@@ -123,6 +154,18 @@ impl Transaction {
 }
 
 impl Part {
+    /// Bytes in the record, counted generously.
+    fn size(&self) -> usize {
+        match self {
+            Part::Account(account) => 64 + 3 * account.to_string().len(),
+            Part::List(serial, change) => 64 + change.to_line(*serial).len(),
+            Part::Mailbox(_) => 64,
+            Part::Change(modseq, change) => 64 + change.to_line(*modseq).len(),
+            Part::Source(Source::Inline(trace)) => 64 + trace.len(),
+            Part::Source(source) => 64 + source.line().len(),
+        }
+    }
+
     fn parse(verb: &str, words: &str) -> Option<Self> {
         Some(match verb {
             "account" => {

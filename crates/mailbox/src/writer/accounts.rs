@@ -1,0 +1,333 @@
+//! Accounts and mailboxes come into memory here, and leave it when nobody uses them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::{Disk, FileType, read_whole};
+
+use super::draft::{Draft, Undo, Work};
+use super::layout::Job;
+use super::{Account, Open, Writer};
+use crate::account_change::{AccountChange, AccountState, Entry, FIRST_LINE};
+use crate::ask::{Address, Answer, SpecialUse, Usage};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, MailboxId};
+use crate::limits::{ACCOUNT_LOG_BYTES, ACCOUNTS_IDLE, LETTERS_IDLE, MAILBOXES_IDLE};
+use crate::line::Lines;
+use crate::mailbox::{Mailbox, Shared};
+use crate::name::MailboxName;
+use crate::statelog::{self, Identity};
+use crate::view::View;
+
+/// The account log below the account's folder.
+pub(super) const ACCOUNT_LOG: &str = "posthaste-account";
+
+impl Writer {
+    /// The account's view; LIST and the usage of RCPT.
+    pub(super) fn list(&mut self, draft: &mut Draft, id: &AccountId) -> Result<Answer> {
+        self.account(draft, id)?;
+        let view = Arc::new(self.account_mut(id)?.view());
+        if draft.transaction.is_empty() {
+            // Else it is published after the barrier.
+            self.published.views().insert(id.clone(), view.clone());
+        }
+        Ok(Answer::Account(view))
+    }
+
+    /// Opens a mailbox for a session.
+    pub(super) fn open_for(&mut self, draft: &mut Draft, address: &Address) -> Result<Answer> {
+        self.account(draft, &address.account)?;
+        self.load_mailbox(address)?;
+        Ok(Answer::Opened(Mailbox::new(self.open_mut(address)?.shared.clone())))
+    }
+
+    /// Has the account in memory; makes the usual mailboxes when there is none yet.
+    pub(super) fn account(&mut self, draft: &mut Draft, id: &AccountId) -> Result<()> {
+        self.load_account(id)?;
+        if !self.account_mut(id)?.state.mailboxes.is_empty() {
+            return Ok(());
+        }
+        draft.undo.push(Undo::Forget(id.clone()));
+        self.make_mailbox(draft, id, MailboxName::inbox(), None)?;
+        for special_use in SpecialUse::EACH {
+            let name = MailboxName::new(special_use.as_str())?;
+            self.make_mailbox(draft, id, name.clone(), Some(special_use))?;
+            self.list_change(draft, id, AccountChange::Subscribe { name })?;
+        }
+        let name = MailboxName::inbox();
+        self.list_change(draft, id, AccountChange::Subscribe { name })
+    }
+
+    /// A new mailbox with the next number and a UIDVALIDITY never used in this account.
+    pub(super) fn make_mailbox(
+        &mut self,
+        draft: &mut Draft,
+        account: &AccountId,
+        name: MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<MailboxId> {
+        let seconds = u32::try_from(self.now.as_seconds()).unwrap_or(1).max(1);
+        let state = &self.account_mut(account)?.state;
+        let id = MailboxId(state.last_id + 1);
+        // RFC 9051 §2.3.1.1: a mailbox made anew under an old name needs a greater one.
+        let uid_validity = seconds.max(state.last_uid_validity.saturating_add(1));
+        let change = AccountChange::Mailbox { id, uid_validity, name, special_use };
+        self.list_change(draft, account, change)?;
+        let address = Address { account: account.clone(), mailbox: id };
+        draft.work.push(Work::Job(Job::Maildir(address)));
+        Ok(id)
+    }
+
+    /// Reads an account's log and finds its Maildirs. An account without any has none.
+    pub(super) fn load_account(&mut self, id: &AccountId) -> Result<()> {
+        if self.accounts.contains_key(id) {
+            return Ok(());
+        }
+        let folder = self.root.join(id.folder());
+        let (mut state, log_length, reports) = read_account(self.disk.as_ref(), &folder)?;
+        reports.into_iter().for_each(|what| self.report(format!("{id}: {what}")));
+        let found = maildirs(self.disk.as_ref(), &folder)?;
+        if log_length == 0 {
+            rebuild_list(&mut state, &found);
+        }
+        let places = self.settle_places(&folder, &state, &found)?;
+        let account = Account {
+            state,
+            usage: Usage::default(),
+            folder,
+            places,
+            open: HashMap::new(),
+            lines: Vec::new(),
+            log_length,
+            listed: None,
+            looked: None,
+            used: 0,
+        };
+        let mailboxes: Vec<MailboxId> = account.state.mailboxes.keys().copied().collect();
+        self.accounts.insert(id.clone(), account);
+        // The usage is the sum of the mailboxes.
+        for mailbox in mailboxes {
+            let address = Address { account: id.clone(), mailbox };
+            let loaded = self.load_mailbox(&address);
+            let counts = match loaded {
+                Ok(()) => self.open_mut(&address)?.state.counts,
+                Err(error) => {
+                    self.accounts.remove(id);
+                    return Err(error);
+                }
+            };
+            let usage = &mut self.account_mut(id)?.usage;
+            usage.bytes += counts.bytes;
+            usage.letters += u64::from(counts.letters);
+        }
+        Ok(())
+    }
+
+    /// Each mailbox's Maildir, moved where the account log says it is: a rename may have been cut
+    /// off, or another program may have moved it.
+    fn settle_places(
+        &mut self,
+        folder: &Path,
+        state: &AccountState,
+        found: &[(PathBuf, Option<Identity>)],
+    ) -> Result<BTreeMap<MailboxId, PathBuf>> {
+        let mut places = BTreeMap::new();
+        let mut misplaced = Vec::new();
+        for (&id, entry) in &state.mailboxes {
+            let who = Identity { id, uid_validity: entry.uid_validity };
+            let place = maildir(folder, &entry.name);
+            let there = found.iter().find(|(_, of)| *of == Some(who));
+            if let Some((path, _)) = there.filter(|(path, _)| *path != place) {
+                misplaced.push((id, path.clone(), place.clone()));
+            }
+            places.insert(id, place);
+        }
+        // Two may have changed places: all step aside first.
+        let aside = self.root.join(super::OWN_FOLDER).join("removed");
+        let mut moved = Vec::new();
+        for (id, from, to) in misplaced {
+            if from == *folder || to == *folder {
+                self.report(format!("the logs of mailbox {id} lie in another mailbox's folder"));
+                continue;
+            }
+            self.removed += 1;
+            let between = aside.join(format!("moving-{}-{}", self.now.as_micros(), self.removed));
+            self.disk.rename(&from, &between)?;
+            moved.push((between, to));
+        }
+        for (between, to) in moved {
+            if self.disk.metadata(&to).is_ok() {
+                self.report(format!("{} is taken by a foreign folder", to.display()));
+            }
+            self.disk.rename(&between, &to)?;
+        }
+        Ok(places)
+    }
+
+    /// Reads a mailbox into memory.
+    pub(super) fn load_mailbox(&mut self, address: &Address) -> Result<()> {
+        let account = self.accounts.get(&address.account).ok_or(Error::NoSuchMailbox)?;
+        if account.open.contains_key(&address.mailbox) {
+            return Ok(());
+        }
+        let entry = account.state.mailboxes.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?;
+        let who = Identity { id: address.mailbox, uid_validity: entry.uid_validity };
+        let place = match account.places.get(&address.mailbox) {
+            Some(place) => place.clone(),
+            None => maildir(&account.folder, &entry.name),
+        };
+        let mut loaded = statelog::load(self.disk.as_ref(), &place, who)?;
+        let whole = loaded.damage.is_empty();
+        if !whole && loaded.state.modseq == 1 {
+            // Everything is lost: numbers must not go back below what clients have seen.
+            loaded.state.modseq = self.now.as_micros().max(1).unsigned_abs();
+        }
+        for what in std::mem::take(&mut loaded.damage) {
+            self.report(format!("{} of {}: {what}", who.id, address.account));
+        }
+        let view = View::new(loaded.state.clone());
+        let shared = Shared::new(address.clone(), self.disk.clone(), view, place.clone());
+        let open = Open {
+            shared: Arc::new(shared),
+            state: loaded.state,
+            tail: loaded.tail,
+            repeats: loaded.repeats,
+            lines: Vec::new(),
+            unlaid: BTreeSet::new(),
+            behind: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            seen: None,
+            ready: false,
+            whole,
+            used: self.uses,
+        };
+        let account = self.account_mut(&address.account)?;
+        account.places.insert(address.mailbox, place);
+        account.open.insert(address.mailbox, open);
+        Ok(())
+    }
+
+    /// Gives back the memory of what nobody has used for longest.
+    pub(super) fn forget_idle(&mut self) {
+        let mut idle: Vec<(u64, usize, Address)> = Vec::new();
+        let (mut mailboxes, mut letters) = (0, 0);
+        for (id, account) in &self.accounts {
+            for (&mailbox, open) in &account.open {
+                mailboxes += 1;
+                letters += open.state.letters.len();
+                if open.is_idle() {
+                    let address = Address { account: id.clone(), mailbox };
+                    idle.push((open.used, open.state.letters.len(), address));
+                }
+            }
+        }
+        idle.sort();
+        for (_, count, address) in idle {
+            if mailboxes <= MAILBOXES_IDLE && letters <= LETTERS_IDLE {
+                break;
+            }
+            if let Some(account) = self.accounts.get_mut(&address.account) {
+                account.open.remove(&address.mailbox);
+            }
+            mailboxes -= 1;
+            letters -= count;
+        }
+        let more = self.accounts.len().saturating_sub(ACCOUNTS_IDLE);
+        let closed = |account: &Account| account.open.is_empty() && account.lines.is_empty();
+        let mut accounts: Vec<(u64, AccountId)> = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| closed(account))
+            .map(|(id, account)| (account.used, id.clone()))
+            .collect();
+        accounts.sort();
+        for (_, id) in accounts.into_iter().take(more) {
+            self.accounts.remove(&id);
+            self.published.views().remove(&id);
+        }
+    }
+}
+
+impl Open {
+    /// Nobody holds it and nothing waits to be laid out.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+            && self.lines.is_empty()
+            && self.unlaid.is_empty()
+            && self.behind.is_empty()
+            && self.leaving.is_empty()
+    }
+}
+
+/// The Maildir of a mailbox of this name.
+pub(super) fn maildir(account: &Path, name: &MailboxName) -> PathBuf {
+    if name.is_inbox() { account.to_path_buf() } else { account.join(name.folder()) }
+}
+
+fn read_account(disk: &dyn Disk, folder: &Path) -> disk::Result<(AccountState, u64, Vec<String>)> {
+    let mut state = AccountState::default();
+    let bytes = match read_whole(disk, &folder.join(ACCOUNT_LOG), ACCOUNT_LOG_BYTES) {
+        Err(error) if error.is_missing() => return Ok((state, 0, Vec::new())),
+        other => other?,
+    };
+    if !bytes.starts_with(FIRST_LINE.as_bytes()) {
+        return Ok((state, 0, vec!["the account log does not begin as one".to_owned()]));
+    }
+    let lines = Lines::read(&bytes, FIRST_LINE.len());
+    let mut reports = Vec::new();
+    if lines.damaged > 0 {
+        reports.push(format!("{} damaged lines in the account log", lines.damaged));
+    }
+    for line in &lines.good {
+        match AccountChange::parse(line) {
+            Some((serial, change)) => {
+                state.apply(serial, &change);
+            }
+            None => reports.push("a line of no known meaning in the account log".to_owned()),
+        }
+    }
+    Ok((state, lines.length as u64, reports))
+}
+
+/// The Maildirs of an account, INBOX's first, and whose logs lie in them.
+pub(super) fn maildirs(
+    disk: &dyn Disk,
+    folder: &Path,
+) -> disk::Result<Vec<(PathBuf, Option<Identity>)>> {
+    let entries = match disk.read_dir(folder) {
+        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = vec![(folder.to_path_buf(), statelog::identify(disk, folder)?)];
+    let mut names: Vec<_> = entries
+        .into_iter()
+        .filter(|entry| entry.file_type == FileType::Directory)
+        .filter_map(|entry| entry.name.into_string().ok())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    names.sort();
+    for name in names {
+        let path = folder.join(name);
+        let who = statelog::identify(disk, &path)?;
+        found.push((path, who));
+    }
+    Ok(found)
+}
+
+/// The account log is lost: the Maildirs say which mailboxes there are.
+fn rebuild_list(state: &mut AccountState, found: &[(PathBuf, Option<Identity>)]) {
+    for (at, (path, who)) in found.iter().enumerate() {
+        let Some(who) = who else { continue };
+        let name = match at {
+            0 => Some(MailboxName::inbox()),
+            _ => path.file_name().and_then(|n| n.to_str()).and_then(MailboxName::from_folder),
+        };
+        let Some(name) = name.filter(|name| state.find(name).is_none()) else { continue };
+        let special_use = SpecialUse::parse(name.as_str());
+        let entry = Entry { name, uid_validity: who.uid_validity, special_use };
+        state.last_id = state.last_id.max(who.id.0);
+        state.last_uid_validity = state.last_uid_validity.max(who.uid_validity);
+        state.mailboxes.insert(who.id, entry);
+    }
+}

@@ -1,0 +1,541 @@
+//! From the log to the files: Maildirs, letters, lines of the state logs. No syncs here; the
+//! checkpoint makes it all durable at once. A job that fails stays first in the queue and is
+//! tried again, while the log keeps what it is about.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use disk::custody::Book;
+use disk::{Access, Disk, FileType, LaidOut, Mode, Sequence};
+
+use super::accounts::{ACCOUNT_LOG, maildir};
+use super::{Leaving, OWN_FOLDER, Writer};
+use crate::account_change::FIRST_LINE;
+use crate::ask::Address;
+use crate::change::Change;
+use crate::content;
+use crate::flags::Flags;
+use crate::ids::{AccountId, Uid};
+use crate::letter::{Letter, place};
+use crate::line;
+use crate::name::MailboxName;
+use crate::standing::{FileIs, LogHas, NameIs, NameShows, RecordIs, Standing, standing};
+use crate::statelog;
+use crate::transaction::Source;
+use crate::uidset::UidSet;
+use crate::view::View;
+
+/// One thing to do in the files.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Make the folders of a mailbox.
+    Maildir(Address),
+    /// Give a letter its file.
+    Letter(Box<LayLetter>),
+    /// Append what waits to a state log.
+    Lines(Address),
+    /// Append what waits to an account log.
+    ListLines(AccountId),
+    /// Rename files so that they show their letters' flags.
+    Show(Address),
+    /// The letter with this name (without flags) is gone: its file goes after the checkpoint.
+    Leave(Address, Uid, String),
+    /// Move a Maildir to where this name says.
+    Rename(Address, MailboxName),
+    /// Move a Maildir away.
+    Drop(Address),
+}
+
+/// A letter that gets its file.
+#[derive(Debug)]
+pub(super) struct LayLetter {
+    pub(super) to: Address,
+    pub(super) uid: Uid,
+    /// The name without flags.
+    pub(super) base: String,
+    pub(super) flags: Flags,
+    pub(super) size: u32,
+    pub(super) hash: u64,
+    pub(super) bytes: Bytes,
+    /// After a crash: the file may be there, whole or not, perhaps renamed by another program.
+    pub(super) replayed: bool,
+}
+
+/// Where the bytes of the file come from.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    Memory(bytes::Bytes, bytes::Bytes),
+    Staged(u64),
+    Link(Address, String),
+    There,
+}
+
+impl Bytes {
+    /// What a transaction says of a letter of `account`, whose body is `body`.
+    pub(super) fn of(source: &Source, account: &AccountId, body: &bytes::Bytes) -> Self {
+        match source {
+            Source::Inline(trace) => Bytes::Memory(trace.clone(), body.clone()),
+            Source::Staged(serial) => Bytes::Staged(*serial),
+            Source::Link(mailbox, base) => {
+                Bytes::Link(Address { account: account.clone(), mailbox: *mailbox }, base.clone())
+            }
+            Source::There => Bytes::There,
+        }
+    }
+}
+
+impl Writer {
+    /// Does at most `items` jobs.
+    pub(super) fn lay_out_slice(&mut self, items: usize) -> disk::Result<LaidOut> {
+        let mut left = items.max(1);
+        self.write_custody()?;
+        while left > 0 {
+            let Some(job) = self.jobs.pop_front() else {
+                return Ok(LaidOut::All);
+            };
+            match self.lay(&job, &mut left) {
+                Ok(true) => {}
+                Ok(false) => self.jobs.push_front(job),
+                Err(error) => {
+                    self.jobs.push_front(job);
+                    return Err(error);
+                }
+            }
+            left = left.saturating_sub(1);
+        }
+        Ok(if self.jobs.is_empty() { LaidOut::All } else { LaidOut::More })
+    }
+
+    /// `false`: there is more to do of this job.
+    fn lay(&mut self, job: &Job, left: &mut usize) -> disk::Result<bool> {
+        match job {
+            Job::Maildir(address) => self.make_maildir(address).map(|_| true),
+            Job::Letter(letter) => self.lay_letter(letter).map(|()| true),
+            Job::Lines(address) => self.lay_lines(address).map(|()| true),
+            Job::ListLines(account) => self.lay_list_lines(account).map(|()| true),
+            Job::Show(address) => self.lay_flags(address, left),
+            Job::Leave(address, uid, base) => {
+                if let Some(maildir) = self.place(address)
+                    && let Some(path) = self.file_of(address, &maildir, base, *uid)?
+                {
+                    self.leaving.push(Leaving::Letter(address.clone(), *uid, path));
+                } else if let Ok(open) = self.open_mut(address) {
+                    open.leaving.remove(uid);
+                }
+                Ok(true)
+            }
+            Job::Rename(address, name) => self.lay_rename(address, name).map(|()| true),
+            Job::Drop(address) => self.lay_drop(address).map(|()| true),
+        }
+    }
+
+    fn write_custody(&mut self) -> disk::Result<()> {
+        if self.custody.is_empty() {
+            return Ok(());
+        }
+        let directory = self.root.join(OWN_FOLDER).join("custody");
+        let book = match &mut self.book {
+            Some(book) => book,
+            None => {
+                // Nothing was replayed: every line in the book is of a durable record.
+                let book = Book::open(self.disk.clone(), &directory, Sequence(u64::MAX))?;
+                self.book.insert(book)
+            }
+        };
+        book.write(&self.custody)?;
+        self.custody.clear();
+        Ok(())
+    }
+
+    /// Where the Maildir of a mailbox is now, if the mailbox is still there.
+    pub(super) fn place(&self, address: &Address) -> Option<PathBuf> {
+        self.accounts.get(&address.account)?.places.get(&address.mailbox).cloned()
+    }
+
+    pub(super) fn staged_path(&self, serial: u64) -> PathBuf {
+        staged_path(&self.root, serial)
+    }
+
+    fn make_maildir(&mut self, address: &Address) -> disk::Result<Option<PathBuf>> {
+        // A mailbox may have been renamed meanwhile: it is made where it was, and moved later.
+        let place = match self.place(address) {
+            Some(place) => place,
+            None => {
+                let Some(account) = self.accounts.get_mut(&address.account) else {
+                    return Ok(None);
+                };
+                let Some(entry) = account.state.mailboxes.get(&address.mailbox) else {
+                    return Ok(None);
+                };
+                let place = maildir(&account.folder, &entry.name);
+                account.places.insert(address.mailbox, place.clone());
+                place
+            }
+        };
+        let is_ready = |open: &&mut super::Open| open.ready;
+        if self.open_mut(address).ok().as_ref().is_some_and(is_ready) {
+            return Ok(Some(place));
+        }
+        for directory in ["tmp", "new", "cur"] {
+            self.disk.make_dirs(&place.join(directory), Mode::PRIVATE_DIR)?;
+        }
+        let is_inbox =
+            self.accounts.get(&address.account).is_some_and(|account| account.folder == place);
+        if !is_inbox {
+            drop(self.disk.open(&place.join("maildirfolder"), Access::Create(Mode::PRIVATE))?);
+        }
+        if let Ok(open) = self.open_mut(address) {
+            open.ready = true;
+        }
+        Ok(Some(place))
+    }
+
+    fn lay_letter(&mut self, letter: &LayLetter) -> disk::Result<()> {
+        let Some(maildir) = self.make_maildir(&letter.to)? else {
+            return Ok(());
+        };
+        self.own_change_begins(&letter.to, &maildir);
+        let target = maildir.join(place(&letter.base, letter.flags));
+        let standing = match letter.replayed {
+            true => self.after_crash(&maildir, letter)?,
+            false => Standing::Logged,
+        };
+        if matches!(standing, Standing::Logged | Standing::Torn) {
+            let beside = maildir.join("tmp").join(&letter.base);
+            match &letter.bytes {
+                Bytes::Memory(trace, body) => {
+                    write_letter(self.disk.as_ref(), &beside, &[trace, body])?;
+                    self.disk.rename(&beside, &target)?;
+                }
+                Bytes::Staged(serial) => {
+                    let staged = self.staged_path(*serial);
+                    match self.disk.rename(&staged, &target) {
+                        // Laid out before the crash, and removed by another program since.
+                        Err(error) if error.is_missing() && letter.replayed => {}
+                        other => other?,
+                    }
+                }
+                Bytes::Link(of, base) => self.link_letter(of, base, &target)?,
+                Bytes::There => {}
+            }
+        }
+        self.own_change_ends(&letter.to, &maildir);
+        if let Ok(open) = self.open_mut(&letter.to) {
+            open.unlaid.remove(&letter.uid);
+            open.shared.laid_out(letter.uid);
+        }
+        Ok(())
+    }
+
+    /// After a crash: how a letter's file stands, under whatever flags. The log is trusted, with
+    /// length and hash; a file that is not whole goes.
+    fn after_crash(&self, maildir: &Path, letter: &LayLetter) -> disk::Result<Standing> {
+        let target = maildir.join(place(&letter.base, letter.flags));
+        let path = match self.disk.metadata(&target) {
+            Ok(_) => Some(target),
+            Err(error) if error.is_missing() => find(self.disk.as_ref(), maildir, &letter.base)?,
+            Err(error) => return Err(error),
+        };
+        let is = match &path {
+            None => FileIs::Missing,
+            Some(path) => match content::mark(self.disk.as_ref(), path)? {
+                mark if mark == (u64::from(letter.size), letter.hash) => FileIs::Whole,
+                _ => FileIs::Wrong,
+            },
+        };
+        let log = match letter.bytes {
+            Bytes::There => LogHas::Nothing,
+            _ => LogHas::Letter,
+        };
+        let shows = (is, NameShows::Record);
+        let standing = standing(RecordIs::There, shows, NameIs::Ours, log);
+        if let (Standing::Torn, Some(path)) = (standing, path) {
+            self.disk.unlink(&path)?;
+        }
+        Ok(standing)
+    }
+
+    fn link_letter(&mut self, of: &Address, base: &str, target: &Path) -> disk::Result<()> {
+        let Some(maildir) = self.place(of) else { return Ok(()) };
+        // The source may be under any flags; `find` looks through the directory.
+        let direct = [place(base, Flags::NONE), format!("cur/{base}:2,S")];
+        for from in direct {
+            match self.disk.link(&maildir.join(from), target) {
+                Err(error) if error.is_missing() => {}
+                Err(error) if error.kind() == disk::ErrorKind::Exists => return Ok(()),
+                other => return other,
+            }
+        }
+        match find(self.disk.as_ref(), &maildir, base)? {
+            Some(from) => match self.disk.link(&from, target) {
+                Err(error) if error.kind() == disk::ErrorKind::Exists => Ok(()),
+                other => other,
+            },
+            // Removed by another program before the copy was laid out: seen as missing later.
+            None => Ok(()),
+        }
+    }
+
+    fn lay_lines(&mut self, address: &Address) -> disk::Result<()> {
+        let Some(place) = self.make_maildir(address)? else { return Ok(()) };
+        let disk = self.disk.clone();
+        let Ok(open) = self.open_mut(address) else { return Ok(()) };
+        if open.lines.is_empty() {
+            return Ok(());
+        }
+        statelog::append(disk.as_ref(), &place, &open.state, &mut open.tail, &open.lines)?;
+        open.lines.clear();
+        // The snapshot is of the working state, which the batch at hand may be changing: only
+        // between batches, where this runs, are the two the same.
+        if open.tail.is_long() {
+            let old = statelog::roll(disk.as_ref(), &place, &open.state, &mut open.tail)?;
+            self.leaving.extend(old.into_iter().map(Leaving::File));
+        }
+        Ok(())
+    }
+
+    fn lay_list_lines(&mut self, id: &AccountId) -> disk::Result<()> {
+        let disk = self.disk.clone();
+        let Some(account) = self.accounts.get_mut(id) else { return Ok(()) };
+        disk.make_dirs(&account.folder, Mode::PRIVATE_DIR)?;
+        let path = account.folder.join(ACCOUNT_LOG);
+        let file = disk.open(&path, Access::Create(Mode::PRIVATE))?;
+        if account.log_length == 0 {
+            file.write_at(0, FIRST_LINE.as_bytes())?;
+            account.log_length = FIRST_LINE.len() as u64;
+        }
+        file.write_at(account.log_length, &account.lines)?;
+        account.log_length += account.lines.len() as u64;
+        if file.length()? > account.log_length {
+            file.set_length(account.log_length)?;
+        }
+        account.lines.clear();
+        if account.log_length > LIST_SHORTEN {
+            self.shorten_list(id)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the account log anew, without what has been overtaken.
+    fn shorten_list(&mut self, id: &AccountId) -> disk::Result<()> {
+        let Some(account) = self.accounts.get_mut(id) else { return Ok(()) };
+        let Some(changes) = account.state.shortened() else { return Ok(()) };
+        let mut bytes = FIRST_LINE.as_bytes().to_vec();
+        for (serial, change) in changes {
+            line::push(&mut bytes, &change.to_line(serial));
+        }
+        if bytes.len() as u64 > account.log_length / 2 {
+            return Ok(());
+        }
+        disk::replace_whole(
+            self.disk.as_ref(),
+            &account.folder.join(ACCOUNT_LOG),
+            Mode::PRIVATE,
+            &bytes,
+        )?;
+        account.log_length = bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Renames files whose letters have other flags now.
+    fn lay_flags(&mut self, address: &Address, left: &mut usize) -> disk::Result<bool> {
+        let Some(maildir) = self.make_maildir(address)? else { return Ok(true) };
+        self.own_change_begins(address, &maildir);
+        let disk = self.disk.clone();
+        let mut shown: BTreeMap<u8, UidSet> = BTreeMap::new();
+        let finished = loop {
+            let Ok(open) = self.open_mut(address) else { break true };
+            // A letter without a file yet has no name to change.
+            let next = open.behind.iter().find(|uid| !open.unlaid.contains(uid));
+            let Some(&uid) = next else { break true };
+            if *left == 0 {
+                break false;
+            }
+            *left -= 1;
+            if let Some(letter) = open.state.letters.get(uid)
+                && letter.shown.flags() != letter.flags
+            {
+                let base = open.state.base_name(&letter);
+                show_flags(disk.as_ref(), &maildir, &base, &letter)?;
+                shown.entry(letter.flags.bits()).or_default().insert(uid);
+            }
+            open.behind.remove(&uid);
+        };
+        if let Ok(open) = self.open_mut(address) {
+            for (bits, uids) in shown {
+                let flags = Flags::from_bits(bits).unwrap_or(Flags::NONE);
+                let change = Change::Shown { uids, flags };
+                // A mark: it always fits, and its loss does no harm.
+                let _ = open.state.apply(open.state.modseq, &change);
+                line::push(&mut open.lines, &change.to_line(open.state.modseq));
+            }
+            open.shared.publish(View::new(open.state.clone()));
+            if finished && !open.behind.is_empty() {
+                self.jobs.push_back(Job::Show(address.clone()));
+            }
+        }
+        self.lay_lines(address)?;
+        self.own_change_ends(address, &maildir);
+        Ok(finished)
+    }
+
+    fn lay_rename(&mut self, address: &Address, name: &MailboxName) -> disk::Result<()> {
+        let Some(from) = self.make_maildir(address)? else { return Ok(()) };
+        let Some(account) = self.accounts.get_mut(&address.account) else { return Ok(()) };
+        let to = maildir(&account.folder, name);
+        if from != to {
+            match self.disk.rename(&from, &to) {
+                Err(error) if error.is_missing() => {}
+                other => other?,
+            }
+            account.places.insert(address.mailbox, to.clone());
+        }
+        if let Ok(open) = self.open_mut(address) {
+            open.shared.moved_to(to);
+        }
+        Ok(())
+    }
+
+    fn lay_drop(&mut self, address: &Address) -> disk::Result<()> {
+        self.removed += 1;
+        let away = format!("{}-{}", self.now.as_micros(), self.removed);
+        let away = self.root.join(OWN_FOLDER).join("removed").join(away);
+        if let Some(place) = self.place(address) {
+            match self.disk.rename(&place, &away) {
+                Err(error) if error.is_missing() => {}
+                other => other?,
+            }
+            self.leaving.push(Leaving::Tree(away));
+        }
+        if let Some(account) = self.accounts.get_mut(&address.account) {
+            account.places.remove(&address.mailbox);
+            account.open.remove(&address.mailbox);
+        }
+        Ok(())
+    }
+
+    /// The file of a letter, under whatever flags.
+    fn file_of(
+        &mut self,
+        address: &Address,
+        maildir: &Path,
+        base: &str,
+        uid: Uid,
+    ) -> disk::Result<Option<PathBuf>> {
+        let flags = self.open_mut(address).ok().and_then(|open| {
+            let letter = open.shared_letter(uid)?;
+            Some(letter.shown.flags())
+        });
+        let guesses = [flags.unwrap_or(Flags::NONE), Flags::SEEN, Flags::DELETED | Flags::SEEN];
+        for flags in guesses {
+            let path = maildir.join(place(base, flags));
+            match self.disk.metadata(&path) {
+                Ok(_) => return Ok(Some(path)),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        find(self.disk.as_ref(), maildir, base)
+    }
+
+    /// After a checkpoint: what nothing needs any more goes.
+    pub(super) fn clear_leaving(&mut self) {
+        for leaving in std::mem::take(&mut self.leaving) {
+            match leaving {
+                Leaving::Letter(address, uid, path) => {
+                    if let Some(maildir) = self.place(&address) {
+                        self.own_change_begins(&address, &maildir);
+                        // What does not go now is found by the next look.
+                        let _ = self.disk.unlink(&path);
+                        self.own_change_ends(&address, &maildir);
+                    }
+                    if let Ok(open) = self.open_mut(&address) {
+                        open.leaving.remove(&uid);
+                    }
+                }
+                Leaving::File(path) => {
+                    let _ = self.disk.unlink(&path);
+                }
+                Leaving::Tree(path) => {
+                    let _ = remove_tree(self.disk.as_ref(), &path);
+                }
+            }
+        }
+    }
+}
+
+/// Removes what a former life left in our own folder. Called when everything is laid out, before
+/// anything new is staged.
+pub(crate) fn sweep(disk: &dyn Disk, root: &Path) -> disk::Result<()> {
+    let own = root.join(OWN_FOLDER);
+    for entry in disk.read_dir(&own.join("removed"))? {
+        remove_tree(disk, &own.join("removed").join(entry.name))?;
+    }
+    for entry in disk.read_dir(&own.join("staged"))? {
+        disk.unlink(&own.join("staged").join(entry.name))?;
+    }
+    Ok(())
+}
+
+impl super::Open {
+    fn shared_letter(&self, uid: Uid) -> Option<Letter> {
+        self.state.letters.get(uid)
+    }
+}
+
+/// The file of a large letter before it is laid out.
+pub(crate) fn staged_path(root: &Path, serial: u64) -> PathBuf {
+    root.join(OWN_FOLDER).join("staged").join(serial.to_string())
+}
+
+/// Writes a letter to a file that may be left over from a crash.
+fn write_letter(disk: &dyn Disk, path: &Path, parts: &[&bytes::Bytes]) -> disk::Result<()> {
+    let file = match disk.create_new(path, Mode::PRIVATE) {
+        Err(error) if error.kind() == disk::ErrorKind::Exists => {
+            disk.unlink(path)?;
+            disk.create_new(path, Mode::PRIVATE)?
+        }
+        other => other?,
+    };
+    let mut offset = 0;
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        file.write_at(offset, part)?;
+        offset += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// Renames a letter's file so that it shows the letter's flags; none at all is left to the next
+/// look.
+fn show_flags(disk: &dyn Disk, maildir: &Path, base: &str, letter: &Letter) -> disk::Result<()> {
+    let to = maildir.join(place(base, letter.flags));
+    match disk.rename(&maildir.join(place(base, letter.shown.flags())), &to) {
+        Err(error) if error.is_missing() => match find(disk, maildir, base)? {
+            Some(from) => disk.rename(&from, &to),
+            None => Ok(()),
+        },
+        other => other,
+    }
+}
+
+fn find(disk: &dyn Disk, maildir: &Path, base: &str) -> disk::Result<Option<PathBuf>> {
+    content::find(disk, maildir, base)
+}
+
+fn remove_tree(disk: &dyn Disk, path: &Path) -> disk::Result<()> {
+    let entries = match disk.read_dir(path) {
+        Err(error) if error.is_missing() => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let inside = path.join(&entry.name);
+        match entry.file_type {
+            FileType::Directory => remove_tree(disk, &inside)?,
+            _ => disk.unlink(&inside)?,
+        }
+    }
+    disk.remove_dir(path)
+}
+
+/// Bytes of account log after which it is written anew, if that halves it.
+const LIST_SHORTEN: u64 = 256 * 1024;

@@ -1,0 +1,384 @@
+//! [`Writer`]: the one writer of all mailboxes, as the batch loop of `disk` drives it. It decides
+//! and numbers changes (`deliver`, `letters`, `folders`), publishes them after the barrier, lays
+//! them out (`layout`) and replays them after a crash (`replay`). It runs on one thread; sessions
+//! see only what [`Shared`] publishes.
+
+mod accounts;
+mod draft;
+mod folders;
+mod layout;
+mod letters;
+mod look;
+mod replay;
+mod survey;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use disk::custody::{self, Book};
+use disk::{Appender, Disk, LaidOut, Lock, Mode, Record, Sequence, SpaceWatch, Stage, Store};
+use protocol::time::Timestamp;
+
+use crate::account_change::AccountState;
+use crate::ask::{AccountView, Address, Answer, Ask, Listed, Request, Usage};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, MailboxId, Uid};
+use crate::mailbox::Shared;
+use crate::name::MailboxName;
+use crate::repeats::Repeats;
+use crate::state::State;
+use crate::statelog::Tail;
+use crate::transaction::KIND;
+use crate::view::View;
+pub(crate) use draft::Staged;
+use draft::{Draft, Numbers, Work};
+use layout::Job;
+pub(crate) use layout::{staged_path, sweep};
+use look::Seen;
+
+/// The writer of all mailboxes.
+#[derive(Debug)]
+pub struct Writer {
+    disk: Arc<dyn Disk>,
+    /// The folder of all mail.
+    root: PathBuf,
+    _lock: Box<dyn Lock>,
+    space: SpaceWatch,
+    /// The moment of the request at hand.
+    now: Timestamp,
+    accounts: HashMap<AccountId, Account>,
+    published: Arc<Accounts>,
+    jobs: VecDeque<Job>,
+    /// Files that nothing needs once what is laid out now is durable.
+    leaving: Vec<Leaving>,
+    /// Custody entries of what is published and not laid out.
+    custody: Vec<custody::Entry>,
+    book: Option<Book>,
+    /// Counts uses, to tell which mailbox was used longest ago.
+    uses: u64,
+    /// Makes names of deleted Maildirs differ.
+    removed: u64,
+    /// Damage found, in words for the operator; bounded.
+    reports: Vec<String>,
+}
+
+/// A name to be removed after the next checkpoint.
+#[derive(Debug)]
+enum Leaving {
+    /// A letter's file.
+    Letter(Address, Uid, PathBuf),
+    /// A file of ours that was replaced.
+    File(PathBuf),
+    /// The Maildir of a deleted mailbox.
+    Tree(PathBuf),
+}
+
+/// An account in memory.
+#[derive(Debug)]
+struct Account {
+    state: AccountState,
+    usage: Usage,
+    folder: PathBuf,
+    /// Where each Maildir is now; follows `state` when renames are laid out.
+    places: BTreeMap<MailboxId, PathBuf>,
+    open: HashMap<MailboxId, Open>,
+    /// Lines of the account log that are published and not laid out.
+    lines: Vec<u8>,
+    log_length: u64,
+    /// The lists as last published.
+    listed: Option<(Arc<[Listed]>, Arc<[MailboxName]>)>,
+    /// Time of the account's folder when it was last looked through.
+    looked: Option<std::time::SystemTime>,
+    used: u64,
+}
+
+/// A mailbox in memory.
+#[derive(Debug)]
+struct Open {
+    shared: Arc<Shared>,
+    /// The working state: what is published, and what the batch at hand adds.
+    state: State,
+    tail: Tail,
+    repeats: Repeats,
+    /// Lines of the state log that are published and not laid out.
+    lines: Vec<u8>,
+    /// Letters decided and not laid out.
+    unlaid: BTreeSet<Uid>,
+    /// Letters whose names do not show their flags.
+    behind: BTreeSet<Uid>,
+    /// Letters that are gone, whose files wait for the checkpoint.
+    leaving: BTreeSet<Uid>,
+    seen: Option<Seen>,
+    /// The Maildir is known to be there.
+    ready: bool,
+    /// The state log was read without damage.
+    whole: bool,
+    used: u64,
+}
+
+/// The accounts as everybody may see them.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    views: Mutex<HashMap<AccountId, Arc<AccountView>>>,
+}
+
+impl Accounts {
+    fn views(&self) -> MutexGuard<'_, HashMap<AccountId, Arc<AccountView>>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account, if it is in memory.
+    pub(crate) fn get(&self, account: &AccountId) -> Option<Arc<AccountView>> {
+        self.views().get(account).cloned()
+    }
+}
+
+impl Writer {
+    /// Takes the store's lock and makes its folders.
+    pub(crate) fn open(disk: Arc<dyn Disk>, options: &crate::Options) -> Result<Self> {
+        let root = options.directory.clone();
+        let own = root.join(OWN_FOLDER);
+        for folder in ["staged", "removed", "custody"] {
+            disk.make_dirs(&own.join(folder), Mode::PRIVATE_DIR)?;
+        }
+        let lock = disk.lock(&own.join("lock"))?;
+        let space = SpaceWatch::new(disk.clone(), &root, options.low_water);
+        Ok(Writer {
+            disk,
+            root,
+            _lock: lock,
+            space,
+            now: (options.clock)(),
+            accounts: HashMap::new(),
+            published: Arc::default(),
+            jobs: VecDeque::new(),
+            leaving: Vec::new(),
+            custody: Vec::new(),
+            book: None,
+            uses: 0,
+            removed: 0,
+            reports: Vec::new(),
+        })
+    }
+
+    pub(crate) fn accounts_view(&self) -> Arc<Accounts> {
+        self.published.clone()
+    }
+
+    /// Damage found so far, in words for the operator.
+    pub fn reports(&self) -> &[String] {
+        &self.reports
+    }
+
+    fn report(&mut self, what: String) {
+        if self.reports.len() < REPORTS {
+            self.reports.push(what);
+        }
+    }
+
+    fn decide(&mut self, draft: &mut Draft, ask: Ask) -> Result<Answer> {
+        match ask {
+            Ask::Account(account) => self.list(draft, &account),
+            Ask::Open(account, mailbox) => self.open_for(draft, &Address { account, mailbox }),
+            Ask::Deliver(delivery) => Ok(Answer::Delivered(self.deliver(draft, &delivery))),
+            Ask::Append(to, letters, quota) => self.append(draft, &to, &letters, quota),
+            Ask::ChangeFlags(of, change) => self.change_flags(draft, &of, &change),
+            Ask::Expunge(of, uids) => self.expunge(draft, &of, &uids),
+            Ask::Copy { from, uids, to, quota } => {
+                self.copy(draft, &letters::Way { from, to, quota }, &uids)
+            }
+            Ask::Move { from, uids, to } => self.move_letters(draft, &from, &uids, to),
+            Ask::Create(account, name, special_use) => {
+                self.create(draft, &account, name, special_use)
+            }
+            Ask::Delete(account, name) => self.delete(draft, &account, &name),
+            Ask::Rename(account, from, to) => self.rename(draft, &account, &from, &to),
+            Ask::Subscribe(account, name) => self.subscribe(draft, &account, name),
+            Ask::Unsubscribe(account, name) => self.unsubscribe(draft, &account, name),
+            Ask::ClaimRecent(of) => self.claim_recent(draft, &of),
+            Ask::Look(of) => self.look(draft, &of),
+            Ask::Survey(whose) => self.survey(draft, &whose),
+        }
+    }
+
+    /// Refuses before the disk is full; for what makes it fuller.
+    fn check_space(&self, bytes: u64) -> Result<()> {
+        let now = Duration::from_micros(self.now.as_micros().max(0).unsigned_abs());
+        Ok(self.space.check(now, bytes)?)
+    }
+
+    fn account_mut(&mut self, account: &AccountId) -> Result<&mut Account> {
+        self.uses += 1;
+        let uses = self.uses;
+        let found = self.accounts.get_mut(account).ok_or(Error::NoSuchMailbox)?;
+        found.used = uses;
+        Ok(found)
+    }
+
+    fn open_mut(&mut self, address: &Address) -> Result<&mut Open> {
+        let uses = self.uses + 1;
+        self.uses = uses;
+        let account = self.accounts.get_mut(&address.account).ok_or(Error::NoSuchMailbox)?;
+        let open = account.open.get_mut(&address.mailbox).ok_or(Error::NoSuchMailbox)?;
+        open.used = uses;
+        Ok(open)
+    }
+
+    /// Shows the working state of mailboxes and accounts to everybody.
+    fn show(&mut self, mailboxes: &[Address], accounts: &[AccountId]) {
+        for address in mailboxes {
+            if let Ok(open) = self.open_mut(address) {
+                open.shared.publish(View::new(open.state.clone()));
+            }
+        }
+        for id in accounts {
+            if let Some(account) = self.accounts.get_mut(id) {
+                let view = Arc::new(account.view());
+                self.published.views().insert(id.clone(), view);
+            }
+        }
+    }
+}
+
+impl Account {
+    fn view(&mut self) -> AccountView {
+        let state = &self.state;
+        let (mailboxes, subscriptions) = self
+            .listed
+            .get_or_insert_with(|| {
+                let mut listed: Vec<Listed> = state
+                    .mailboxes
+                    .iter()
+                    .map(|(&id, entry)| Listed {
+                        id,
+                        name: entry.name.clone(),
+                        special_use: entry.special_use,
+                    })
+                    .collect();
+                listed.sort_by(|a, b| a.name.cmp(&b.name));
+                (listed.into(), state.subscriptions.iter().cloned().collect())
+            })
+            .clone();
+        AccountView { mailboxes, subscriptions, usage: self.usage }
+    }
+}
+
+impl Store for Writer {
+    type Request = Request;
+    type Staged = Staged;
+    type Answer = Answer;
+
+    fn replay(&mut self, record: &Record<'_>) -> disk::Result<()> {
+        self.replay_record(record)
+    }
+
+    fn stage(&mut self, request: Request, log: &mut Appender<'_>) -> disk::Result<Stage<Self>> {
+        self.now = request.now;
+        let mut draft = Draft::default();
+        let answer = match self.decide(&mut draft, request.ask) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.undo(draft.undo, Numbers::Back);
+                return Ok(Stage::Nothing(Answer::Refused(error)));
+            }
+        };
+        if draft.transaction.is_empty() {
+            return Ok(Stage::Nothing(answer));
+        }
+        let mut staged = Staged::new(draft.undo, draft.work, answer);
+        for transaction in draft.transaction.split() {
+            let text = transaction.text();
+            let parts: Vec<&[u8]> =
+                std::iter::once(text.as_bytes()).chain(transaction.letters()).collect();
+            match log.append(KIND, &parts) {
+                Ok(sequence) => staged.sequence = sequence,
+                Err(error) => {
+                    self.undo(staged.undo, Numbers::Back);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Stage::Durable(staged))
+    }
+
+    fn publish(&mut self, staged: Staged) -> Answer {
+        let (mailboxes, accounts) = staged.touched();
+        for work in staged.work {
+            self.take_up(work, staged.sequence);
+        }
+        self.show(&mailboxes, &accounts);
+        staged.answer
+    }
+
+    fn abandon(&mut self, staged: Staged) {
+        self.undo(staged.undo, Numbers::Keep);
+    }
+
+    fn lay_out(&mut self, items: usize) -> disk::Result<LaidOut> {
+        self.lay_out_slice(items)
+    }
+
+    fn checkpointed(&mut self) {
+        self.clear_leaving();
+        self.forget_idle();
+    }
+}
+
+impl Writer {
+    /// Queues what follows from a change that is durable now.
+    fn take_up(&mut self, work: Work, sequence: Sequence) {
+        match work {
+            Work::Line(address, line) => {
+                if let Ok(open) = self.open_mut(&address) {
+                    let first = open.lines.is_empty();
+                    crate::line::push(&mut open.lines, &line);
+                    if first {
+                        self.jobs.push_back(Job::Lines(address));
+                    }
+                }
+            }
+            Work::ListLine(id, line) => {
+                if let Ok(account) = self.account_mut(&id) {
+                    let first = account.lines.is_empty();
+                    crate::line::push(&mut account.lines, &line);
+                    if first {
+                        self.jobs.push_back(Job::ListLines(id));
+                    }
+                }
+            }
+            Work::Unlaid(address, uid, unlaid) => {
+                if let Ok(open) = self.open_mut(&address) {
+                    open.shared.not_laid_out(uid, unlaid);
+                }
+            }
+            Work::Behind(address, uids) => {
+                if let Ok(open) = self.open_mut(&address) {
+                    let first = open.behind.is_empty();
+                    let touched: Vec<Uid> = open.state.within(&uids).map(|l| l.uid).collect();
+                    open.behind.extend(touched);
+                    if first && !open.behind.is_empty() {
+                        self.jobs.push_back(Job::Show(address));
+                    }
+                }
+            }
+            Work::Gone(address) => {
+                if let Ok(open) = self.open_mut(&address) {
+                    open.shared.gone();
+                }
+            }
+            Work::Job(job) => self.jobs.push_back(job),
+            Work::Custody(mut entry) => {
+                entry.sequence = sequence;
+                self.custody.push(*entry);
+            }
+        }
+    }
+}
+
+/// Our own folder in the folder of all mail. No domain begins with a dot.
+const OWN_FOLDER: &str = ".posthaste";
+
+/// Reports kept for the operator.
+const REPORTS: usize = 1_000;

@@ -1,0 +1,186 @@
+//! After a crash: the records that the intake log kept are taken in again, in order. Changes that
+//! the state logs know already are passed over; files are laid out again where they are missing or
+//! not whole (docs/mailbox.md §4).
+
+use disk::custody::{Act, Book, Entry};
+use disk::{Record, Sequence};
+
+use super::Writer;
+use super::draft::Work;
+use super::layout::{Bytes, Job, LayLetter};
+use super::{OWN_FOLDER, survey};
+use crate::account_change::AccountChange;
+use crate::ask::Address;
+use crate::change::{Added, Change};
+use crate::ids::{AccountId, MailboxId, ModSeq};
+use crate::letter::{self, Letter};
+use crate::mailbox::Unlaid;
+use crate::statelog;
+use crate::transaction::{KIND, Part, Source, Transaction};
+
+impl Writer {
+    pub(super) fn replay_record(&mut self, record: &Record<'_>) -> disk::Result<()> {
+        self.book_for_replay(record.sequence)?;
+        let transaction = match record.kind {
+            KIND => Transaction::parse(record.payload),
+            _ => None,
+        };
+        let Some(transaction) = transaction else {
+            let detail = format!("record {} is not of this version", record.sequence.0);
+            return Err(disk::Error::new(disk::ErrorKind::Corrupt, "replay", detail));
+        };
+        let mut account: Option<AccountId> = None;
+        let mut mailbox = MailboxId::INBOX;
+        let mut parts = transaction.parts.iter().peekable();
+        while let Some(part) = parts.next() {
+            match (part, &account) {
+                (Part::Account(id), _) => {
+                    self.load_account(id).map_err(|error| unreadable(&error))?;
+                    account = Some(id.clone());
+                }
+                (Part::Mailbox(id), _) => mailbox = *id,
+                (Part::List(serial, change), Some(id)) => {
+                    self.replay_list(id, *serial, change);
+                }
+                (Part::Change(modseq, change), Some(id)) => {
+                    let address = Address { account: id.clone(), mailbox };
+                    let source = match parts.peek() {
+                        Some(Part::Source(source)) => Some(source),
+                        _ => None,
+                    };
+                    let bytes =
+                        source.map(|source| (Bytes::of(source, id, &transaction.body), source));
+                    self.replay_change(&address, (*modseq, change), bytes, record.sequence)?;
+                }
+                (Part::Source(_), _) | (_, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The custody lines of these records are written again: the book is cut where they begin.
+    fn book_for_replay(&mut self, first: Sequence) -> disk::Result<()> {
+        if self.book.is_none() {
+            let directory = self.root.join(OWN_FOLDER).join("custody");
+            let before = Sequence(first.0.saturating_sub(1));
+            self.book = Some(Book::open(self.disk.clone(), &directory, before)?);
+        }
+        Ok(())
+    }
+
+    fn replay_list(&mut self, id: &AccountId, serial: u64, change: &AccountChange) {
+        let Ok(account) = self.account_mut(id) else { return };
+        if !account.state.apply(serial, change) {
+            // The account log has it, and the folders were put where it says.
+            return;
+        }
+        account.listed = None;
+        self.take_up(Work::ListLine(id.clone(), change.to_line(serial)), Sequence(0));
+        let address = |mailbox: MailboxId| Address { account: id.clone(), mailbox };
+        match change {
+            AccountChange::Mailbox { id, .. } => self.jobs.push_back(Job::Maildir(address(*id))),
+            AccountChange::Rename { id, name } => {
+                self.jobs.push_back(Job::Rename(address(*id), name.clone()));
+            }
+            AccountChange::Delete { id } => self.jobs.push_back(Job::Drop(address(*id))),
+            AccountChange::Subscribe { .. } | AccountChange::Unsubscribe { .. } => {}
+        }
+    }
+
+    fn replay_change(
+        &mut self,
+        of: &Address,
+        (modseq, change): (ModSeq, &Change),
+        bytes: Option<(Bytes, &Source)>,
+        sequence: Sequence,
+    ) -> disk::Result<()> {
+        let gone = crate::Error::NoSuchMailbox;
+        match self.load_mailbox(of) {
+            // Deleted later, which the account log knows already.
+            Err(error) if error == gone => return Ok(()),
+            Err(error) => return Err(unreadable(&error)),
+            Ok(()) => {}
+        }
+        let Ok(open) = self.open_mut(of) else { return Ok(()) };
+        if let Change::Gone { uids, .. } = change {
+            let leave = |letter: Letter| {
+                open.leaving.insert(letter.uid);
+                Job::Leave(of.clone(), letter.uid, open.state.base_name(&letter))
+            };
+            let jobs: Vec<Job> = open.state.within(uids).map(leave).collect();
+            self.jobs.extend(jobs);
+        }
+        let Ok(open) = self.open_mut(of) else { return Ok(()) };
+        let before = open.state.counts;
+        let applied = open.state.apply(modseq, change);
+        let after = open.state.counts;
+        statelog::remember(&mut open.repeats, change);
+        let uid_validity = open.state.uid_validity;
+        match applied {
+            Ok(false) => {}
+            Ok(true) => {
+                self.take_up(Work::Line(of.clone(), change.to_line(modseq)), sequence);
+                if let Ok(account) = self.account_mut(&of.account) {
+                    let usage = &mut account.usage;
+                    usage.bytes = (usage.bytes + after.bytes).saturating_sub(before.bytes);
+                    usage.letters = (usage.letters + u64::from(after.letters))
+                        .saturating_sub(u64::from(before.letters));
+                }
+            }
+            Err(why) => self.report(format!("{} of {}: {}", of.mailbox, of.account, why.0)),
+        }
+        match change {
+            Change::Add(added) => self.replay_letter(of, uid_validity, added, bytes, sequence),
+            // The log wins over the names of files it speaks of.
+            Change::Flags { uids, .. } => self.show_again(of, uids),
+            Change::Gone { .. } | Change::Recent(_) | Change::Shown { .. } => {}
+            Change::Named { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn replay_letter(
+        &mut self,
+        to: &Address,
+        uid_validity: u32,
+        added: &Added,
+        bytes: Option<(Bytes, &Source)>,
+        sequence: Sequence,
+    ) {
+        if let Some((journey, recipient)) = &added.delivery {
+            self.custody.push(Entry {
+                sequence,
+                time: protocol::time::Timestamp::from_seconds(i64::from(added.saved)),
+                journey: *journey,
+                act: Act::Stored,
+                recipient: recipient.clone(),
+                detail: survey::detail(to, added.uid),
+            });
+        }
+        let Some((bytes, source)) = bytes else { return };
+        if let (Ok(open), Source::Inline(_), Bytes::Memory(trace, body)) =
+            (self.open_mut(to), source, &bytes)
+        {
+            open.unlaid.insert(added.uid);
+            open.shared.not_laid_out(added.uid, Unlaid::Memory(trace.clone(), body.clone()));
+        }
+        let base = match &added.name {
+            Some(name) => name.clone(),
+            None => letter::own_name(added.saved, uid_validity, added.uid, added.size),
+        };
+        self.jobs.push_back(Job::Letter(Box::new(LayLetter {
+            to: to.clone(),
+            uid: added.uid,
+            base,
+            flags: added.flags,
+            size: added.size,
+            hash: added.hash,
+            bytes,
+            replayed: true,
+        })));
+    }
+}
+
+fn unreadable(error: &crate::Error) -> disk::Error {
+    disk::Error::new(disk::ErrorKind::Corrupt, "replay", format!("{error:?}"))
+}

@@ -1,0 +1,8 @@
+//! The store from outside: what sessions see, what files hold, what survives. On a disk in memory
+//! that loses whatever was not synced.
+
+mod crash;
+mod everyday;
+mod foreign;
+mod model;
+mod support;
