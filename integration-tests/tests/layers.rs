@@ -62,7 +62,7 @@ const TABLE: &[Row] = &[
         3,
         "mta",
         "directory disk message net protocol queue service",
-        "bytes serde serde_json tokio tracing",
+        "bytes getrandom serde serde_json tokio tracing",
     ),
     row(
         3,
