@@ -1,3 +1,52 @@
-//! The one executable.
+//! The one executable: every agent as a subcommand, the supervisor `up`, and the admin's verbs.
+//! This file is only the table from words to modules; each module has its own arguments and `run`.
 
-fn main() {}
+mod agents;
+mod ask;
+mod check;
+mod cli;
+mod demo;
+mod exit;
+mod init;
+mod ledger;
+mod output;
+mod reload;
+mod status;
+mod trace;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is a misunderstanding. A closed
+            // standard output leaves nobody to tell.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::DONE.into(),
+                _ => exit::USAGE.into(),
+            };
+        }
+    };
+    match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Up(args) => up::run(args),
+        Command::Auth(args) => agents::auth(args),
+        Command::Msa(args) => agents::msa(args),
+        Command::Mta(args) => agents::mta(args),
+        Command::Mda(args) => agents::mda(args),
+        Command::Status(args) => status::run(args),
+        Command::Reload(args) => reload::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Trace(args) => trace::run(args),
+        Command::Ledger(args) => ledger::run(args),
+    }
+}

@@ -8,10 +8,17 @@
 //! A pure fold over facts of custody. The facts come from the stores (the MTA's for what was
 //! accepted and what became of it, the MDA's for what lies in mailboxes), which look at their files
 //! on disk for it; not from the trail, which may drop lines. This module opens no store.
+//!
+//! MTA and MDA answer [`AskCustody`] over their control sockets:
+//! `control.on_stream::<AskCustody, _, _>(|_, respond| ledger::answer(facts, respond))`. The facts
+//! of the MTA are all lines of its custody book (see [`Fact`]'s `TryFrom`) and one
+//! [`Act::Queued`] for each recipient that is in the queue now; those of the MDA one of
+//! [`Act::Stored`], [`Act::Expunged`], [`Act::Removed`], [`Act::Missing`] for each delivery.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use net::ipc::Responder;
 use protocol::ipc::Method;
 use protocol::journey::JourneyId;
 use serde::{Deserialize, Serialize};
@@ -165,6 +172,20 @@ impl Fact {
             cut(id);
         }
         self
+    }
+}
+
+/// Answers [`AskCustody`] with `facts`, page by page.
+pub async fn answer(facts: Vec<Fact>, mut respond: Responder) {
+    let mut facts = facts.into_iter().map(Fact::bounded).peekable();
+    loop {
+        let page = CustodyPage { facts: facts.by_ref().take(FACTS_PER_PAGE).collect() };
+        if facts.peek().is_none() {
+            return respond.answer(&page).await;
+        }
+        if !respond.part(&page).await {
+            return;
+        }
     }
 }
 
