@@ -388,15 +388,16 @@ impl<S: Store> GroupCommit<S> {
 
     /// One slice of lay-out; after the last one the sync begins.
     fn lay_out(&mut self, now: Duration) {
+        // Nothing is shown in the files before it is durable in the log.
+        self.commit_lazy();
+        if let Phase::Failed(_) = self.phase {
+            return;
+        }
         let items = LAY_OUT_SLICE.max(2 * self.last_batch);
         match self.store.lay_out(items) {
             Ok(LaidOut::More) => self.stalled = None,
             Ok(LaidOut::All) => {
                 self.stalled = None;
-                self.commit_lazy();
-                if let Phase::Failed(_) = self.phase {
-                    return;
-                }
                 let barrier = self.log.barrier();
                 self.oldest = None;
                 match &self.syncer {
@@ -452,8 +453,10 @@ impl<S: Store> GroupCommit<S> {
 
     /// Lays everything out, syncs and sets the checkpoint, all at once.
     fn checkpoint_now(&mut self) -> Result<()> {
+        if self.lazy_since.take().is_some() {
+            self.log.commit()?;
+        }
         while self.store.lay_out(usize::MAX)? == LaidOut::More {}
-        self.commit_lazy();
         let barrier = self.log.barrier();
         let synced = self.disk.sync_filesystem(&self.options.directory);
         self.synced(barrier, synced);

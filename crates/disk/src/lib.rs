@@ -27,6 +27,6 @@ pub use disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Re
 pub use error::{Error, ErrorKind};
 pub use faulty::FaultyDisk;
 pub use files::{read_whole, replace_whole};
-pub use log::{Appender, Crc32c, LogOptions, Record, Recovery, Sequence};
+pub use log::{Appender, Crc32c, LogOptions, Record, Recovery, Sequence, read_log};
 pub use real::RealDisk;
 pub use space::SpaceWatch;

@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind};
 use record::{Header, MARK};
 use segment::{START, Segment};
 
-pub use recover::Recovery;
+pub use recover::{Recovery, read_log};
 
 /// Sizes of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

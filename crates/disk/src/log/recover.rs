@@ -38,13 +38,7 @@ impl IntakeLog {
         let scans: Vec<&Scan> = found.iter().map(|file| &file.opened.scan).collect();
         let Judgement { records, checkpoint, last, generation, recovery } = judge(&scans);
         store.begin_replay(checkpoint)?;
-        for (scan, whole) in &records {
-            let sequence = Sequence(whole.header.sequence);
-            if whole.header.kind != MARK {
-                let payload = scan.payload(whole);
-                store.replay(&Record { sequence, kind: whole.header.kind, payload })?;
-            }
-        }
+        replay(&records, store)?;
         drop(records);
         let salt = found.first().map(|file| file.opened.salt);
         let mut log = IntakeLog {
@@ -94,6 +88,35 @@ impl IntakeLog {
         self.replaced = paths;
         Ok(())
     }
+}
+
+/// Replays the records of a log that another process may write later, and changes nothing: for
+/// looking at a store whose writer is away. A missing log is an empty one.
+pub fn read_log<S: Store>(
+    disk: &dyn Disk,
+    directory: &std::path::Path,
+    store: &mut S,
+) -> Result<Recovery> {
+    let found = match find(disk, directory, 0) {
+        Err(error) if error.is_missing() => Vec::new(),
+        other => other?,
+    };
+    let scans: Vec<&Scan> = found.iter().map(|file| &file.opened.scan).collect();
+    let judged = judge(&scans);
+    store.begin_replay(judged.checkpoint)?;
+    replay(&judged.records, store)?;
+    Ok(judged.recovery)
+}
+
+fn replay<S: Store>(records: &[(&Scan, Whole)], store: &mut S) -> Result<()> {
+    for (scan, whole) in records {
+        let sequence = Sequence(whole.header.sequence);
+        if whole.header.kind != MARK {
+            let payload = scan.payload(whole);
+            store.replay(&Record { sequence, kind: whole.header.kind, payload })?;
+        }
+    }
+    Ok(())
 }
 
 /// A segment file by its name.

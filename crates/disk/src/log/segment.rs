@@ -84,7 +84,9 @@ pub(super) fn create(disk: &dyn Disk, path: &Path, size: u64, salt: u64) -> Resu
 
 /// Opens a segment file and reads it.
 pub(super) fn open(disk: &dyn Disk, path: &Path, size: u64) -> Result<Opened> {
-    let file = disk.open(path, Access::ReadWrite)?;
+    // Size 0: somebody only looks.
+    let access = if size == 0 { Access::Read } else { Access::ReadWrite };
+    let file = disk.open(path, access)?;
     let bytes = crate::files::read_all(file.as_ref())?;
     let salt = parse_header(&bytes, path)?;
     let fits = bytes.len() as u64 == size;
