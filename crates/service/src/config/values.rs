@@ -458,8 +458,8 @@ pub mod size {
 
     /// The shortest exact spelling.
     pub fn text(value: u64) -> String {
-        let unit = UNITS.iter().find(|(_, unit)| value > 0 && value % unit == 0);
-        match unit {
+        let exact = UNITS.iter().filter(|(_, unit)| value > 0 && value % unit == 0);
+        match exact.min_by_key(|(_, unit)| value / unit) {
             Some((name, unit)) => format!("{}{name}", value / unit),
             None => format!("{value}B"),
         }
