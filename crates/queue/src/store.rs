@@ -93,6 +93,10 @@ pub struct QueueStore {
     dirty: VecDeque<JourneyId>,
     /// Letters that have ended, whose files go.
     leaving: VecDeque<JourneyId>,
+    /// Their changes files go after that is durable: a letter file without them would be taken
+    /// for one that nothing has happened to.
+    changes_next: Vec<JourneyId>,
+    changes_now: Vec<JourneyId>,
     /// Laid out since the last checkpoint.
     laid: Vec<JourneyId>,
     entries: Vec<Entry>,
@@ -115,6 +119,8 @@ impl QueueStore {
             staged: HashSet::new(),
             dirty: VecDeque::new(),
             leaving: VecDeque::new(),
+            changes_next: Vec::new(),
+            changes_now: Vec::new(),
             laid: Vec::new(),
             entries: Vec::new(),
             suspects: BTreeMap::new(),
@@ -353,19 +359,18 @@ impl QueueStore {
         Ok(Some((file, length + text.len() as u64)))
     }
 
-    fn remove_files(&self, journey: JourneyId) -> Result<()> {
-        let paths = [
-            scan::changes_path(&self.root, journey),
-            scan::letter_path(&self.root, scan::LETTERS, journey),
-            scan::letter_path(&self.root, scan::INCOMING, journey),
-        ];
-        for path in paths {
-            match self.disk.unlink(&path) {
-                Err(error) if !error.is_missing() => return Err(error),
-                _ => {}
-            }
+    fn remove_letter(&self, journey: JourneyId) -> Result<()> {
+        for directory in [scan::LETTERS, scan::INCOMING] {
+            self.remove(&scan::letter_path(&self.root, directory, journey))?;
         }
         Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        match self.disk.unlink(path) {
+            Err(error) if !error.is_missing() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Moves what nobody could read or claims out of the way, and gives up large letters whose
@@ -384,7 +389,13 @@ impl QueueStore {
             let known = journey.is_some_and(|journey| {
                 lock(&self.index).knows(journey) || self.ended.contains(&journey)
             });
-            if !known {
+            let letter = journey.map(|it| scan::letter_path(&self.root, scan::LETTERS, it));
+            let orphan = path.extension().is_some_and(|suffix| suffix == "changes")
+                && letter.is_some_and(|letter| self.disk.metadata(&letter).is_err());
+            if orphan && !known {
+                // Its letter has left for good; this is the rest of it.
+                self.disk.unlink(&path)?;
+            } else if !known {
                 let aside = scan::move_aside(self.disk.as_ref(), &self.root, &path)?;
                 lock(&self.index).set_aside(aside);
             }
@@ -578,7 +589,7 @@ impl Store for QueueStore {
             self.staged.remove(&journey);
             if item.place == Place::LoggedLarge {
                 // If this fails the next start moves the file aside.
-                drop(self.remove_files(journey));
+                drop(self.remove_letter(journey));
             }
         }
     }
@@ -589,9 +600,14 @@ impl Store for QueueStore {
             book.write(&self.entries)?;
             self.entries.clear();
         }
+        while let Some(journey) = self.changes_now.last() {
+            self.remove(&scan::changes_path(&self.root, *journey))?;
+            self.changes_now.pop();
+        }
         for _ in 0..items {
-            if let Some(journey) = self.leaving.front() {
-                self.remove_files(*journey)?;
+            if let Some(journey) = self.leaving.front().copied() {
+                self.remove_letter(journey)?;
+                self.changes_next.push(journey);
                 self.leaving.pop_front();
             } else if let Some(journey) = self.dirty.front().copied() {
                 self.lay_out_letter(journey)?;
@@ -606,6 +622,7 @@ impl Store for QueueStore {
 
     fn checkpointed(&mut self) {
         self.ended.clear();
+        self.changes_now.append(&mut self.changes_next);
         let mut index = lock(&self.index);
         for journey in self.laid.drain(..) {
             if let Some(item) = index.get_mut(journey)
