@@ -181,6 +181,7 @@ fn client_and_server_understand_each_other() {
         mechanisms: Vec::new(),
         extensions: Vec::new(),
         message_size: 1000,
+        autologout: limits::AUTOLOGOUT,
     };
     let mut server = server::Server::new(Tick::default(), options);
     let mut client = Client::new(Tick::default());

@@ -157,6 +157,13 @@ impl Server {
         }
     }
 
+    /// The selected mailbox is no more: by DELETE of this session.
+    pub fn deselect(&mut self) {
+        if self.state == SessionState::Selected {
+            self.state = SessionState::Authenticated;
+        }
+    }
+
     /// Says why the session ends, and ends it. In the middle of a literal nothing can be said.
     pub fn bye(&mut self, why: &str) {
         if self.speaks() {

@@ -83,6 +83,9 @@ pub struct Options {
     pub extensions: Vec<String>,
     /// Octets of the largest message that APPEND takes.
     pub message_size: u64,
+    /// How long a client that has logged in may say nothing; [`limits::AUTOLOGOUT`] at least is
+    /// what RFC 3501 §5.4 asks for.
+    pub autologout: std::time::Duration,
 }
 
 /// The machine.
@@ -136,6 +139,16 @@ impl Server {
     /// Where the session stands.
     pub fn state(&self) -> SessionState {
         self.state
+    }
+
+    /// The tag of the command being executed.
+    pub fn tag(&self) -> Option<Tag> {
+        match &self.phase {
+            Phase::Execute(running) | Phase::Idle(running) | Phase::Sasl(running) => {
+                Some(running.tag.clone())
+            }
+            _ => None,
+        }
     }
 
     /// What is known of TLS, if it is there.
@@ -494,7 +507,7 @@ impl Server {
             (Phase::Closed, _) => None,
             (_, SessionState::NotAuthenticated) => Some(self.started.after(limits::LOGIN_TIMEOUT)),
             _ if within_command || receiving => Some(self.heard.after(limits::COMMAND_TIMEOUT)),
-            _ => Some(self.heard.after(limits::AUTOLOGOUT)),
+            _ => Some(self.heard.after(self.options.autologout)),
         }
     }
 }

@@ -16,6 +16,7 @@ fn options(tls: Tls) -> Options {
         mechanisms: vec!["PLAIN".into()],
         extensions: vec!["IDLE".into()],
         message_size: 1_000_000,
+        autologout: limits::AUTOLOGOUT,
     }
 }
 

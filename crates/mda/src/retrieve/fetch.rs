@@ -1,0 +1,374 @@
+//! FETCH and UID FETCH (RFC 3501 §6.4.5). What can fail is done before a letter's response begins;
+//! bodies are then streamed from the store to the client.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mailbox::{Content, Error, FlagChange, Flags, How, Letter, Mailbox, UidSet, View};
+use message::envelope::Envelope;
+use message::header::{self, Selection};
+use message::received;
+use message::scan::structure::Span;
+use message::scan::{SectionText as Part, Structure};
+use protocol::imap::fetch::{Content as Body, FetchData, FetchItem, Partial, Section, SectionText};
+use protocol::imap::{ConditionCode, DateTime, Numbering, SequenceSet, StatusText};
+use protocol::journey::JourneyId;
+use service::trail;
+
+use super::content::header_of;
+use super::failure::{Failure, Outcome};
+use super::limits;
+use super::selected::{Access, Numbered};
+use super::session::Session;
+
+/// One item of a response, ready to be sent.
+enum Piece {
+    /// All of it is here.
+    Whole(FetchData),
+    /// Its octets are this range of the letter.
+    Range(FetchData, Span),
+}
+
+/// What is looked up once for each letter.
+struct Sources {
+    content: Option<Content>,
+    header: Option<Bytes>,
+    structure: Option<Arc<Structure>>,
+}
+
+impl Session {
+    /// Answers for each letter of the set, in order.
+    pub(super) async fn fetch(
+        &mut self,
+        numbering: Numbering,
+        set: &SequenceSet,
+        mut items: Vec<FetchItem>,
+    ) -> Outcome {
+        if items.iter().any(|i| matches!(i, FetchItem::Binary { .. } | FetchItem::BinarySize(_))) {
+            return Err(Failure::bad("BINARY is not announced here"));
+        }
+        // RFC 3501 §6.4.8: the answer to UID FETCH always tells the UID.
+        if numbering == Numbering::Uid && !items.contains(&FetchItem::Uid) {
+            items.insert(0, FetchItem::Uid);
+        }
+        let places = self.selected()?.places(numbering, set)?;
+        let seen = self.mark_seen(&places, &items).await;
+        let mut worst: Option<Error> = None;
+        for place in places.into_iter().flat_map(|(from, to)| from..to) {
+            let Some(one) = self.selected()?.at(place) else { continue };
+            let newly_seen = seen.contains(one.letter.uid);
+            match self.fetch_letter(one, &items, newly_seen).await {
+                Ok(()) => {}
+                Err(error) => worst = Some(error),
+            }
+            self.pace().await;
+            if self.is_over() {
+                break;
+            }
+            if place % limits::LETTERS_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        match worst {
+            None => Ok(StatusText::default()),
+            // RFC 2180 §4.1.3: the others have been answered.
+            Some(Error::NoSuchLetter) => {
+                let text = "some of the letters have been expunged meanwhile";
+                Err(Failure::no(ConditionCode::ExpungeIssued, text))
+            }
+            Some(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets `\Seen` on those letters whose bodies are asked for without PEEK. Tells which; a failure
+    /// is no reason not to show the letters.
+    async fn mark_seen(&mut self, places: &[(usize, usize)], items: &[FetchItem]) -> UidSet {
+        let mut uids = UidSet::new();
+        let Some(selected) = &mut self.selected else { return uids };
+        if selected.access == Access::ReadOnly || !items.iter().any(FetchItem::marks_seen) {
+            return uids;
+        }
+        for place in places.iter().flat_map(|(from, to)| *from..*to) {
+            if let Some(letter) = selected.view.at(place)
+                && !letter.flags.contains(Flags::SEEN)
+            {
+                uids.insert(letter.uid);
+            }
+        }
+        if uids.is_empty() {
+            return uids;
+        }
+        let change = FlagChange {
+            uids: uids.clone(),
+            how: How::Add,
+            flags: Flags::SEEN,
+            keywords: Vec::new(),
+            unchanged_since: None,
+        };
+        match self.shared.mailboxes.change_flags(&selected.mailbox, change).await {
+            Ok(changed) => {
+                selected.knows(changed.modseq);
+                uids
+            }
+            Err(error) => {
+                tracing::warn!(%error, "letters were not marked seen");
+                UidSet::new()
+            }
+        }
+    }
+
+    async fn fetch_letter(
+        &mut self,
+        one: Numbered,
+        items: &[FetchItem],
+        newly_seen: bool,
+    ) -> Result<(), Error> {
+        let Some(selected) = &self.selected else { return Ok(()) };
+        let mailbox = selected.mailbox.clone();
+        let now = mailbox.view();
+        let letter = match now.is_same(&selected.view) {
+            true => one.letter,
+            false => now.letter(one.letter.uid).unwrap_or(one.letter),
+        };
+        let mut sources = Sources { content: None, header: None, structure: None };
+        let mut pieces = Vec::with_capacity(items.len() + 1);
+        for item in items {
+            pieces.push(self.piece(item, (&mailbox, &now, &letter), &mut sources).await?);
+        }
+        if newly_seen && !items.contains(&FetchItem::Flags) {
+            // RFC 3501 §6.4.5: a change of \Seen should be part of the answer.
+            pieces.push(self.flags_piece(&now, &letter));
+        }
+        self.driver.machine().fetch_begin(one.sequence);
+        for piece in pieces {
+            match piece {
+                Piece::Whole(data) => self.machine().fetch_item(&data),
+                Piece::Range(data, span) => {
+                    self.machine().fetch_item(&data);
+                    if let Some(content) = &sources.content {
+                        self.send_range(content, span).await;
+                    }
+                }
+            }
+        }
+        self.machine().fetch_end();
+        if items.iter().any(shows_letter) {
+            self.record_retrieved(&letter, &sources);
+        }
+        Ok(())
+    }
+
+    fn flags_piece(&self, now: &View, letter: &Letter) -> Piece {
+        let flags = self.selected.as_ref().map(|selected| selected.flags(now, letter));
+        Piece::Whole(FetchData::Flags(flags.unwrap_or_default()))
+    }
+
+    async fn piece(
+        &mut self,
+        item: &FetchItem,
+        (mailbox, now, letter): (&Mailbox, &View, &Letter),
+        sources: &mut Sources,
+    ) -> Result<Piece, Error> {
+        let whole = match item {
+            FetchItem::Uid => FetchData::Uid(letter.uid),
+            FetchItem::Flags => return Ok(self.flags_piece(now, letter)),
+            FetchItem::InternalDate => {
+                FetchData::InternalDate(DateTime::from_timestamp(letter.internal_date()))
+            }
+            FetchItem::Rfc822Size => FetchData::Rfc822Size(u64::from(letter.size)),
+            FetchItem::Envelope => {
+                let header = sources.header(mailbox, letter)?;
+                FetchData::Envelope(Box::new(Envelope::of_header(&header).to_wire()))
+            }
+            FetchItem::BodyStructure => {
+                let structure = self.structure(mailbox, letter, sources).await?;
+                FetchData::BodyStructure(Box::new(structure.body_structure()))
+            }
+            FetchItem::Body => {
+                let structure = self.structure(mailbox, letter, sources).await?;
+                FetchData::Body(Box::new(structure.body_structure().without_extension()))
+            }
+            FetchItem::Rfc822 => {
+                let size = sources.content(mailbox, letter)?.size();
+                let span = Span::new(0, size);
+                return Ok(Piece::Range(FetchData::Rfc822(Body::Streamed(size)), span));
+            }
+            FetchItem::Rfc822Header => {
+                FetchData::Rfc822Header(Body::Inline(sources.header(mailbox, letter)?))
+            }
+            FetchItem::Rfc822Text => {
+                let start = sources.header(mailbox, letter)?.len() as u64;
+                let span = Span::new(start, sources.content(mailbox, letter)?.size());
+                return Ok(Piece::Range(FetchData::Rfc822Text(Body::Streamed(span.len())), span));
+            }
+            FetchItem::Section { section, partial, .. } => {
+                return self.section(section, *partial, (mailbox, letter), sources).await;
+            }
+            // Refused before.
+            FetchItem::Binary { .. } | FetchItem::BinarySize(_) => FetchData::Uid(letter.uid),
+        };
+        Ok(Piece::Whole(whole))
+    }
+
+    async fn structure(
+        &mut self,
+        mailbox: &Mailbox,
+        letter: &Letter,
+        sources: &mut Sources,
+    ) -> Result<Arc<Structure>, Error> {
+        if let Some(structure) = &sources.structure {
+            return Ok(structure.clone());
+        }
+        let content = sources.content(mailbox, letter)?;
+        let structure = self.scanned.structure((mailbox.id(), letter.uid), &content).await?;
+        sources.structure = Some(structure.clone());
+        Ok(structure)
+    }
+
+    /// `BODY[section]<partial>`.
+    async fn section(
+        &mut self,
+        section: &Section,
+        partial: Option<Partial>,
+        (mailbox, letter): (&Mailbox, &Letter),
+        sources: &mut Sources,
+    ) -> Result<Piece, Error> {
+        let data = |content| FetchData::Section {
+            section: section.clone(),
+            offset: partial.map(|partial| partial.offset),
+            content,
+        };
+        let path: Vec<u32> = section.part.iter().map(|number| number.get()).collect();
+        let content = sources.content(mailbox, letter)?;
+        let found = if path.is_empty() {
+            // What a letter has without looking into it.
+            let header = match section.text {
+                SectionText::Everything => 0,
+                _ => sources.header(mailbox, letter)?.len() as u64,
+            };
+            match section.text {
+                SectionText::Everything => Some(Span::new(0, content.size())),
+                SectionText::Text => Some(Span::new(header, content.size())),
+                _ => Some(Span::new(0, header)),
+            }
+        } else {
+            let structure = self.structure(mailbox, letter, sources).await?;
+            structure.section(&path, part_text(&section.text))
+        };
+        let Some(span) = found else {
+            return Ok(Piece::Whole(data(Body::Nil)));
+        };
+        let (names, selection) = match &section.text {
+            SectionText::HeaderFields(names) => (names, Selection::Only),
+            SectionText::HeaderFieldsNot(names) => (names, Selection::Except),
+            _ => {
+                let span = cut(span, partial);
+                return Ok(Piece::Range(data(Body::Streamed(span.len())), span));
+            }
+        };
+        let most = usize::try_from(span.len()).unwrap_or(usize::MAX).min(limits::HEADER);
+        let block = content.read(span.start, most)?;
+        let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+        let chosen = Bytes::from(header::select(&block, &names, selection));
+        let span = cut(Span::new(0, chosen.len() as u64), partial);
+        let chosen = Bytes::copy_from_slice(span.of(&chosen));
+        Ok(Piece::Whole(data(Body::Inline(chosen))))
+    }
+
+    /// Streams a range of a letter, as fast as the client reads.
+    async fn send_range(&mut self, content: &Content, span: Span) {
+        let mut at = span.start;
+        while at < span.end && !self.is_over() {
+            let left = usize::try_from(span.end - at).unwrap_or(usize::MAX);
+            match content.read(at, left.min(limits::BODY_CHUNK)) {
+                Ok(chunk) if !chunk.is_empty() => {
+                    at += chunk.len() as u64;
+                    self.machine().fetch_chunk(&chunk);
+                    self.pace().await;
+                }
+                // The machine closes the connection: what was announced cannot be kept.
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, "a letter could not be read to its end");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The last station of a letter's journey.
+    fn record_retrieved(&mut self, letter: &Letter, sources: &Sources) {
+        let header = match (&sources.header, &sources.content) {
+            (Some(header), _) => Ok(header.clone()),
+            (None, Some(content)) => header_of(content),
+            (None, None) => return,
+        };
+        let Ok(header) = header else { return };
+        let Some(journey) = journey_of(&header) else { return };
+        let mut event =
+            trail::Event::new(trail::Kind::Retrieved, journey).bytes(u64::from(letter.size));
+        if let Some(user) = &self.user {
+            event = event.to(&user.address);
+        }
+        if let Some(peer) = self.peer {
+            event = event.peer(peer);
+        }
+        if self.machine().tls().is_some() {
+            event = event.encrypted();
+        }
+        self.shared.trail.record(event);
+    }
+}
+
+impl Sources {
+    fn content(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Content, Error> {
+        if self.content.is_none() {
+            self.content = Some(mailbox.content(letter)?);
+        }
+        self.content.clone().ok_or(Error::NoSuchLetter)
+    }
+
+    fn header(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Bytes, Error> {
+        if let Some(header) = &self.header {
+            return Ok(header.clone());
+        }
+        let header = header_of(&self.content(mailbox, letter)?)?;
+        self.header = Some(header.clone());
+        Ok(header)
+    }
+}
+
+/// The journey that our own newest Received line names.
+fn journey_of(header: &[u8]) -> Option<JourneyId> {
+    received::claims(header).into_iter().find_map(|claim| claim.id?.parse().ok())
+}
+
+/// Whether the answer shows the letter itself, from its beginning on.
+fn shows_letter(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
+        FetchItem::Section { section, partial, .. } => {
+            let body = matches!(section.text, SectionText::Everything | SectionText::Text);
+            body && partial.is_none_or(|partial| partial.offset == 0)
+        }
+        _ => false,
+    }
+}
+
+fn part_text(text: &SectionText) -> Part {
+    match text {
+        SectionText::Everything => Part::All,
+        SectionText::Text => Part::Text,
+        SectionText::Mime => Part::Mime,
+        SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
+            Part::Header
+        }
+    }
+}
+
+/// RFC 3501 §6.4.5: a partial fetch beyond the end is cut, wholly beyond it is empty.
+fn cut(span: Span, partial: Option<Partial>) -> Span {
+    let Some(Partial { offset, length }) = partial else { return span };
+    let start = span.start.saturating_add(offset).min(span.end);
+    Span::new(start, start.saturating_add(length).min(span.end))
+}

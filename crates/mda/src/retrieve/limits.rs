@@ -1,0 +1,31 @@
+//! Limits of IMAP sessions, with unit and reason. The grammar's own are in `protocol::imap::limits`,
+//! those of the store in `mailbox::limits`, those the administrator sets in `[limits]`.
+
+use std::time::Duration;
+
+/// Octets of a body read and sent at once; so much a session holds of a letter.
+pub(super) const BODY_CHUNK: usize = 64 * 1024;
+
+/// Octets of output above which a session waits for its client to read.
+pub(super) const OUTPUT: usize = 128 * 1024;
+
+/// Octets of a letter's header that are read for ENVELOPE and HEADER; more is shown as body.
+pub(super) const HEADER: usize = 1024 * 1024;
+
+/// Letters looked at, without touching the disk, before other sessions get their turn.
+pub(super) const LETTERS_PER_TURN: usize = 2_000;
+
+/// Octets of a letter that SEARCH BODY and TEXT look through; the rest is not found.
+pub(super) const SEARCHED: usize = 32 * 1024 * 1024;
+
+/// A word to an idling client now and then keeps address translators from forgetting it.
+pub(super) const STILL_HERE: Duration = Duration::from_secs(4 * 60);
+
+/// How often an open mailbox is looked at for changes by other programs while its client idles.
+pub(super) const LOOK: Duration = Duration::from_secs(60);
+
+/// Failed logins of one session; `auth` counts by address and account besides.
+pub(super) const LOGIN_FAILURES: u32 = 3;
+
+/// Octets that a session may still have to send when it says goodbye.
+pub(super) const LAST_WORDS: usize = 1;

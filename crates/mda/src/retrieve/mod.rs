@@ -1,0 +1,98 @@
+//! Stage *retrieve*: people read their letters over IMAP, on port 143 (with STARTTLS) and 993 (under
+//! TLS). Not delivery (`deliver`), and no storage: all of that is the `mailbox` crate's. Called by
+//! the agent's `serve`.
+//!
+//! A session joins three things: the protocol machine (`protocol::imap::server`), which knows what
+//! may be said; an open mailbox, of which it holds the *view* that its client knows; and `auth`,
+//! which knows who people are. Sequence numbers are places in that view. The view moves on only
+//! where RFC 3501 §7.4.1 lets expunges be told, so a number never means another letter than the
+//! client thinks.
+
+mod append;
+mod content;
+mod convert;
+mod expunge;
+mod failure;
+mod fetch;
+mod idle;
+mod limits;
+mod listing;
+mod login;
+mod mailboxes;
+mod pattern;
+mod search;
+mod select;
+mod selected;
+mod session;
+mod store;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use directory::Renewing;
+use mailbox::Mailboxes;
+use net::listen::{Accepted, Bound, Hall};
+use net::{Cancel, Clock};
+use service::config::ConfigHandle;
+use service::login::Logins;
+use service::trail::Trail;
+
+pub use session::Entry;
+use session::Session;
+
+/// What all IMAP sessions share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Retrieval {
+    /// The store.
+    pub mailboxes: Mailboxes,
+    /// Who asks `auth`.
+    pub logins: Logins,
+    /// Quotas are in there.
+    pub directory: Arc<Renewing>,
+    /// The configuration, now and later.
+    pub config: ConfigHandle,
+    /// The clock.
+    pub clock: Clock,
+    /// The journey.
+    pub trail: Trail,
+    /// Our certificate; `None`: no STARTTLS.
+    pub tls: Option<net::tls::Server>,
+    /// Cancelled first: sessions say goodbye.
+    pub drain: Cancel,
+    /// Cancelled when that takes too long.
+    pub stop: Cancel,
+}
+
+impl Retrieval {
+    /// Serves a listening socket until the hall stops.
+    pub async fn serve(self, bound: Bound, entry: Entry, hall: Hall) {
+        let address = bound.address().to_string();
+        let listener = match bound.listen() {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%address, %error, "cannot watch the IMAP socket");
+                return;
+            }
+        };
+        // Under TLS nothing can be said before the handshake.
+        let refusal: &'static [u8] = match entry {
+            Entry::Plain => b"* BYE [UNAVAILABLE] too many sessions, try again later\r\n",
+            Entry::Tls => b"",
+        };
+        let session = move |accepted| self.clone().session(accepted, entry);
+        listener.serve(&hall, refusal, session).await;
+    }
+
+    /// One session from its first octet to its last.
+    async fn session(self, accepted: Accepted, entry: Entry) {
+        let Accepted { stream, peer } = accepted;
+        let shown = peer.to_string();
+        if let Some(session) = Session::begin(self, stream, peer, entry).await {
+            session.run().await;
+        }
+        tracing::debug!(peer = %shown, "IMAP session over");
+    }
+}
