@@ -68,7 +68,7 @@ const TABLE: &[Row] = &[
         3,
         "mda",
         "directory disk mailbox message net protocol service",
-        "bytes serde serde_json tokio tracing",
+        "bytes getrandom serde serde_json tokio tracing",
     ),
     row(
         3,

@@ -1,1 +1,142 @@
-//! The delivery agent.
+//! The delivery agent: puts letters into mailboxes and lets people read them.
+//!
+//! LMTP comes in on `run/mda.sock` (`deliver`), IMAP on 143 and 993 (`retrieve`). It is the only
+//! process that opens the mailboxes (`mailbox`, the one writer). It looks up in its own copy of the
+//! directory who exists and how much they may keep, and asks `auth` who somebody is.
+//!
+//! What it is not: it opens no verifier, makes no outbound connection, has no queue. What it cannot
+//! take it refuses, recipient by recipient, and the MTA in front decides what follows.
+//!
+//! Who calls it: `posthaste mda` and the supervisor start [`run`].
+
+mod custody;
+mod deliver;
+pub mod limits;
+mod retrieve;
+
+use std::sync::Arc;
+
+use directory::{LoadError, Renewing};
+use disk::{Committer, Disk, RealDisk, Space};
+use mailbox::{Mailboxes, Options};
+use net::listen::Bound;
+use protocol::ipc::{Fault, FaultKind};
+use service::{AgentName, Boot, Context, Exit, Fatal, Logins, Start};
+
+pub use custody::facts;
+use deliver::Deliveries;
+use retrieve::{Entry, Retrieval};
+
+/// Runs the agent in the foreground until it is told to stop.
+pub fn run(start: &Start) -> Exit {
+    service::daemon::run(start, AgentName::Mda, bind, serve)
+}
+
+/// What is opened before the runtime starts.
+struct Opened {
+    lmtp: Bound,
+    imap: Vec<(Bound, Entry)>,
+    directory: Arc<Renewing>,
+    mailboxes: Mailboxes,
+    /// Closing it lays everything out; the last thing that happens.
+    committer: Committer,
+}
+
+fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
+    let config = boot.config.current();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let directory = Renewing::open(disk.clone(), &boot.paths.directory())
+        .map_err(|error: LoadError| Fatal::no(error.to_string()))?;
+    if boot.tls().is_none() && config.listen.imaps != 0 {
+        return Err(Fatal::configuration(
+            "listen.imaps needs tls.certificate and tls.key; name them, or set it to 0",
+        ));
+    }
+    let mut imap = Vec::new();
+    for bound in boot.tcp("imaps", config.listen.imaps)? {
+        imap.push((bound, Entry::Tls));
+    }
+    for bound in boot.tcp("imap", config.listen.imap)? {
+        imap.push((bound, Entry::Plain));
+    }
+    let lmtp = boot.unix("lmtp", boot.paths.mda_socket())?;
+    let (mailboxes, committer) = open_mailboxes(boot, disk)?;
+    Ok(Opened { lmtp, imap, directory: Arc::new(directory), mailboxes, committer })
+}
+
+/// Opens the store and mends what a crash left.
+fn open_mailboxes(boot: &Boot, disk: Arc<dyn Disk>) -> Result<(Mailboxes, Committer), Fatal> {
+    let config = boot.config.current();
+    let clock = boot.clock.clone();
+    let mut options = Options::new(boot.paths.mail(), Arc::new(move || clock.now()));
+    options.commit.log.segment = config.storage.log_segment;
+    options.low_water =
+        Space { bytes: config.storage.low_water_bytes, inodes: config.storage.low_water_inodes };
+    let opened = Mailboxes::open(disk, options)
+        .map_err(|error| Fatal::no(format!("cannot open the mailboxes: {}", detail(&error))))?;
+    let recovery = &opened.recovery;
+    if recovery.replayed > 0 || recovery.torn > 0 {
+        tracing::info!(replayed = recovery.replayed, torn = recovery.torn, "mailboxes recovered");
+    }
+    if recovery.lost > 0 {
+        tracing::error!(
+            records = recovery.lost,
+            "acknowledged changes of mailboxes cannot be read; the damaged log was kept, run \
+             `posthaste ledger` to see which letters are concerned"
+        );
+    }
+    Ok((opened.mailboxes, opened.committer))
+}
+
+async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
+    let Opened { lmtp, imap, directory, mailboxes, committer } = opened;
+    renew_directory(&context, &directory);
+    custody::register(&context, &mailboxes);
+    let hall = context.hall();
+    let retrieval = Retrieval {
+        mailboxes: mailboxes.clone(),
+        logins: Logins::new(&context.paths, context.agent, &context.clock),
+        directory: directory.clone(),
+        config: context.config.clone(),
+        clock: context.clock.clone(),
+        trail: context.trail.clone(),
+        tls: context.tls.clone(),
+        drain: context.drain.clone(),
+        stop: context.stop.clone(),
+    };
+    let mut serving = Vec::new();
+    for (bound, entry) in imap {
+        serving.push(tokio::spawn(retrieval.clone().serve(bound, entry, hall.clone())));
+    }
+    let deliveries = Arc::new(Deliveries::new(&context, mailboxes, directory));
+    context.ready();
+    deliveries.serve(lmtp, hall).await?;
+    for task in serving {
+        // A task that panicked has been logged; the others go on.
+        let _ = task.await;
+    }
+    context.tasks.idle().await;
+    // Nobody can ask any more: what is in the log goes to the files.
+    committer.close();
+    Ok(())
+}
+
+fn renew_directory(context: &Context, directory: &Arc<Renewing>) {
+    context.control.directory_revision(directory.current(context.clock.tick()).revision());
+    let (renewed, clock) = (directory.clone(), context.clock.clone());
+    context.control.on_directory_changed(move |_| {
+        let (directory, now) = (renewed.clone(), clock.tick());
+        async move {
+            let unread = |error: LoadError| Fault::new(FaultKind::Internal, error.to_string());
+            directory.refresh(now).map(|snapshot| snapshot.revision()).map_err(unread)
+        }
+    });
+}
+
+/// For the operator, who may know paths.
+fn detail(error: &mailbox::Error) -> String {
+    match error {
+        mailbox::Error::Unavailable(why) | mailbox::Error::Damaged(why) => why.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Every limit of this agent's own, with its unit and its reason. What people may want otherwise is
+//! in `[limits]` of the configuration; the limits of IMAP sessions are in `retrieve::limits`.
+
+/// Octets a letter may have above `limits.message_size` when it reaches us: the trace fields of
+/// the agents before us (Received, Authentication-Results, signatures). A letter that the front
+/// door took must not be refused inside the house.
+pub const TRACE_ROOM: u64 = 64 * 1024;
+
+/// Recipients of one LMTP transaction. The MTA groups by mailbox store and splits above this; each
+/// gets a file of its own.
+pub const RECIPIENTS: usize = 1000;
