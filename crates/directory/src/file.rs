@@ -57,7 +57,8 @@ impl Contents {
             let entry = entry.into_inner();
             let quota = Quota { bytes: entry.quota_bytes, letters: entry.quota_letters };
             let address = canonical(&entry.address);
-            contents.accounts.push(Account { address, quota, subaddressing: entry.subaddressing });
+            let AccountEntry { subaddressing, gateway_for, .. } = entry;
+            contents.accounts.push(Account { address, quota, subaddressing, gateway_for });
         }
         for entry in file.alias {
             check.name(&entry, |entry| &entry.address)?;
@@ -86,12 +87,13 @@ impl Contents {
             let entry = DomainEntry { name: name.clone(), catch_all: catch_all.clone() };
             table(Printed { domain: Some([entry]), ..Printed::default() });
         }
-        for Account { address, quota, subaddressing } in &self.accounts {
+        for Account { address, quota, subaddressing, gateway_for } in &self.accounts {
             let entry = AccountEntry {
                 address: address.clone(),
                 quota_bytes: quota.bytes,
                 quota_letters: quota.letters,
                 subaddressing: *subaddressing,
+                gateway_for: gateway_for.clone(),
             };
             table(Printed { account: Some([entry]), ..Printed::default() });
         }
@@ -215,6 +217,8 @@ struct AccountEntry {
     quota_letters: Option<u64>,
     #[serde(default = "yes")]
     subaddressing: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gateway_for: Vec<Domain>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -26,6 +26,9 @@ pub struct Account {
     pub quota: Quota,
     /// Whether `name+anything` is theirs too (RFC 5233).
     pub subaddressing: bool,
+    /// Domains for which we are the smarthost: a system that logs in as this account hands us
+    /// their mail, so it may send as any address of theirs. Empty for a person.
+    pub gateway_for: Vec<Domain>,
 }
 
 /// How much a mailbox may hold. `None`: as much as there is room for.
@@ -189,8 +192,12 @@ impl Snapshot {
         }
     }
 
-    /// Whether this account gets the mail of that address, and so may send as it.
+    /// Whether this account gets the mail of that address, and so may send as it; or whether it is
+    /// the gateway of that address's domain.
     pub fn may_send_as(&self, account: &Account, address: &Address) -> bool {
+        if address.domain().is_some_and(|domain| account.gateway_for.contains(domain)) {
+            return true;
+        }
         match self.lookup(address) {
             Found::Account(recipient) => recipient.account.address == account.address,
             Found::Alias(expansion) => {

@@ -240,6 +240,19 @@ impl Draft {
         Ok(())
     }
 
+    /// Makes an account the gateway of these domains, instead of those it was the gateway of.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub fn set_gateway(
+        &mut self,
+        address: &Address,
+        domains: Vec<Domain>,
+    ) -> Result<(), ChangeError> {
+        self.account(address)?.gateway_for = domains;
+        Ok(())
+    }
+
     /// Removes an account. Its letters are the MDA's to keep or remove.
     ///
     /// # Errors

@@ -123,6 +123,20 @@ fn bare_names_log_in_only_where_one_domain_is_hosted() {
 }
 
 #[test]
+fn a_gateway_sends_as_every_address_of_its_domains_and_survives_the_file() {
+    let text = "format = 1\n[[domain]]\nname = \"red.test\"\n\
+                [[account]]\naddress = \"gate@red.test\"\ngateway_for = [\"blue.test\"]\n";
+    let contents = Contents::parse(text).unwrap();
+    assert_eq!(Contents::parse(&contents.print()).unwrap(), contents);
+    let all = contents.into_snapshot();
+    let gate = all.account(&address("gate@red.test")).unwrap();
+    assert!(all.may_send_as(gate, &address("anybody@blue.test")));
+    assert!(all.may_send_as(gate, &address("gate@red.test")));
+    assert!(!all.may_send_as(gate, &address("anybody@sub.blue.test")));
+    assert!(!all.may_send_as(gate, &address("other@red.test")));
+}
+
+#[test]
 fn a_person_sends_as_every_address_whose_mail_they_get() {
     let all = snapshot();
     let may = |who: &str, as_whom: &str| {
@@ -175,7 +189,12 @@ fn store(folder: &Path) -> Store {
 }
 
 fn account(name: &str) -> Account {
-    Account { address: address(name), quota: Quota::default(), subaddressing: true }
+    Account {
+        address: address(name),
+        quota: Quota::default(),
+        subaddressing: true,
+        gateway_for: Vec::new(),
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! directory. Pure. Whether somebody is who they say was settled before.
 //!
 //! A person may send as every address whose mail they get: their own, its subaddresses, the aliases
-//! that lead to them (RFC 6409 §6.1 and §8.1 leave the rule to the site).
+//! that lead to them (RFC 6409 §6.1 and §8.1 leave the rule to the site). A gateway may send as
+//! every address of the domains it stands for.
 
 use directory::{Account, Snapshot};
 use message::{envelope::parse_addresses, header};
@@ -36,10 +37,14 @@ pub(crate) fn header(
     block: &[u8],
     path: &ReversePath,
 ) -> Result<(), Rejection> {
-    if path.is_null() && !is_report(block) {
+    if path.is_null() && !is_report(block) && account.gateway_for.is_empty() {
         return Err(policy(
             "the null sender is for notifications (multipart/report) only; give your address",
         ));
+    }
+    // A gateway hands on what others wrote; who may write there is settled there.
+    if !account.gateway_for.is_empty() {
+        return Ok(());
     }
     // RFC 5322 §3.6: one From. Two are a way to show one address to us and another to people.
     for name in ["From", "Sender"] {

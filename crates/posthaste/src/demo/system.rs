@@ -7,8 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use directory::Store;
+use protocol::address::{Address, Domain};
 use protocol::secret::Secret;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -190,6 +193,15 @@ impl System {
         let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
         said.push_str(&String::from_utf8_lossy(&output.stderr));
         Ok((output.status, said))
+    }
+
+    /// Lets whoever logs in as its account send as any address of that domain.
+    pub(super) fn is_gateway_for(&self, domain: &str) -> Result<(), Fatal> {
+        let store = Store::new(Arc::new(disk::RealDisk), self.root.join("data/directory"));
+        let address: Address = self.person.address.parse().map_err(|_| fault("no address"))?;
+        let domain: Domain = domain.parse().map_err(|_| fault("no domain"))?;
+        let changed = store.change(|draft| draft.set_gateway(&address, vec![domain]));
+        changed.map(drop).map_err(|error| fault(error.to_string()))
     }
 
     /// Ends all agents: SIGTERM and a clean drain, SIGKILL for what does not end.

@@ -83,6 +83,9 @@ impl World {
             Smarthost::Absent => None,
             Smarthost::Present => Some(plan.system("relay.test", "red", 4)?),
         };
+        if let Some(relay) = &relay {
+            relay.is_gateway_for("red.test")?;
+        }
         let red = plan.system("red.test", "alice", 2)?;
         let blue = plan.system("blue.test", "bob", 3)?;
         let systems = [Some(&red), Some(&blue), relay.as_ref()];
