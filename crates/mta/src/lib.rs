@@ -1,7 +1,130 @@
-//! The transfer agent.
+//! The transfer agent: takes letters from other systems on port 25 and from our own agents on the
+//! relay socket, hands local mail to the delivery agent while the sender waits, and carries
+//! everything else to other systems from a durable queue.
+//!
+//! `receive/` is the way in, `relay/` the way out, `bounce/` what is written to a sender when the
+//! way out fails; `courier/` carries one letter one hop for both. It opens no mailbox and no
+//! verifier.
+//!
+//! Who calls it: `posthaste mta` and the supervisor start [`run`].
 
 mod bounce;
 mod courier;
+mod limits;
 mod random;
 pub mod reason;
+mod receive;
 mod relay;
+
+use std::sync::Arc;
+
+use directory::{LoadError, Renewing};
+use disk::{CommitOptions, Disk, RealDisk};
+use net::dns::{Resolver, Setting};
+use net::listen::Bound;
+use net::tls::Roots;
+use protocol::ipc::{Fault, FaultKind};
+use queue::{Queue, Writer};
+use service::{AgentName, Boot, Context, Exit, Fatal, Start};
+
+use courier::Transport;
+use receive::{Desk, Door};
+
+/// Runs the agent in the foreground until it is told to stop.
+pub fn run(start: &Start) -> Exit {
+    service::daemon::run(start, AgentName::Mta, bind, serve)
+}
+
+/// What is opened before the runtime starts.
+struct Opened {
+    sockets: Vec<(Bound, Door)>,
+    disk: Arc<dyn Disk>,
+    directory: Arc<Renewing>,
+    queue: Queue,
+    writer: Writer,
+}
+
+fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
+    let config = boot.config.current();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let directory = Renewing::open(disk.clone(), &boot.paths.directory())
+        .map_err(|error: LoadError| Fatal::no(error.to_string()))?;
+    let mut sockets = Vec::new();
+    for bound in boot.tcp("smtp", config.listen.smtp)? {
+        sockets.push((bound, Door::Internet));
+    }
+    sockets.push((boot.unix("relay", boot.paths.mta_socket())?, Door::Relay));
+    let mut options = queue::Options::new(boot.paths.queue());
+    let commit = CommitOptions::new(options.commit.directory.clone());
+    let log = disk::LogOptions { segment: config.storage.log_segment, ..commit.log };
+    options.commit = CommitOptions { log, ..commit };
+    let (queue, writer, report) = Queue::open(disk.clone(), options)
+        .map_err(|error| Fatal::no(format!("cannot open the queue: {error}")))?;
+    for file in &report.aside {
+        tracing::error!(file = %file.display(), "a file of the queue could not be read; moved aside");
+    }
+    tracing::info!(letters = report.letters, "the queue is open");
+    Ok(Opened { sockets, disk, directory: Arc::new(directory), queue, writer })
+}
+
+async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
+    let Opened { sockets, disk, directory, queue, writer } = opened;
+    renew(&context, &directory);
+    let config = context.config.current();
+    let resolver = Resolver::new(&Setting { servers: config.dns.servers.clone() })
+        .map_err(|why| Fatal::no(format!("cannot ask DNS: {why}")))?;
+    let roots = Roots::load(config.tls.extra_roots_file.as_deref())
+        .map_err(|error| Fatal::configuration(error.to_string()))?;
+    let transport = Arc::new(Transport::new(context.clone(), resolver, &roots));
+    let desk = Desk::new(&context, disk, (directory.clone(), queue.clone()), transport.clone());
+    let accepting = listen(sockets, &context, &Arc::new(desk))?;
+    context.ready();
+    for task in accepting {
+        // A task that panicked has been logged; the others go on.
+        let _ = task.await;
+    }
+    context.tasks.idle().await;
+    transport.close();
+    writer.close();
+    Ok(())
+}
+
+/// Accepts on every socket, in a task each.
+fn listen(
+    sockets: Vec<(Bound, Door)>,
+    context: &Context,
+    desk: &Arc<Desk>,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, Fatal> {
+    // Two halls: a crowd on port 25 does not keep our own agents out.
+    let (internet, relay) = (context.hall(), context.hall());
+    let mut accepting = Vec::new();
+    for (bound, door) in sockets {
+        let listener = bound.listen().map_err(|error| Fatal::io("cannot accept mail", &error))?;
+        let hall = match door {
+            Door::Internet => internet.clone(),
+            Door::Relay => relay.clone(),
+        };
+        let desk = desk.clone();
+        accepting.push(tokio::spawn(async move {
+            let session = |accepted| receive::session(desk.clone(), accepted, door);
+            listener.serve(&hall, TURNED_AWAY, session).await;
+        }));
+    }
+    Ok(accepting)
+}
+
+/// Takes the directory again when it is told to.
+fn renew(context: &Context, directory: &Arc<Renewing>) {
+    context.control.directory_revision(directory.current(context.clock.tick()).revision());
+    let (renewed, clock) = (directory.clone(), context.clock.clone());
+    context.control.on_directory_changed(move |_| {
+        let (directory, now) = (renewed.clone(), clock.tick());
+        async move {
+            let unread = |error: LoadError| Fault::new(FaultKind::Internal, error.to_string());
+            directory.refresh(now).map(|snapshot| snapshot.revision()).map_err(unread)
+        }
+    });
+}
+
+/// What one hears for whom there is no room. RFC 5321 §3.8.
+const TURNED_AWAY: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";

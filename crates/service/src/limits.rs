@@ -34,3 +34,7 @@ pub const ASK: Duration = Duration::from_secs(10);
 
 /// How long `auth` is given for one step of a login: its queue of password checks included.
 pub const LOGIN: Duration = Duration::from_secs(20);
+
+/// Header fields that our own agents add to one letter, all together, in bytes: a handful of
+/// Received lines, completions, signatures.
+pub const HEADERS_ADDED: u64 = 64 * 1024;

@@ -330,6 +330,12 @@ impl Config {
         self.mta.helo_name.clone().unwrap_or_else(|| self.hostname())
     }
 
+    /// The largest letter taken on the hops between our own agents: what came through the outer
+    /// door fits through every inner one, with the header fields that were added on the way.
+    pub fn inner_message_size(&self) -> u64 {
+        self.limits.message_size.saturating_add(crate::limits::HEADERS_ADDED)
+    }
+
     /// A standard port with `listen.port_offset`; `None`: it is not to be opened.
     pub fn port(&self, standard: u16) -> Option<u16> {
         if standard == 0 {

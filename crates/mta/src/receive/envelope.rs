@@ -1,0 +1,113 @@
+//! Recipients: whose each is, by the directory, before anything is promised. Decides at RCPT, so
+//! that what cannot be delivered is refused at once and never bounced. Sends nothing.
+
+use directory::{Found, Nowhere, Snapshot};
+use protocol::address::{Address, ForwardPath, LocalPart};
+use protocol::rejection::{Fault, Rejection};
+use protocol::reply::{EnhancedCode, ReplyCode};
+use protocol::smtp::RcptParameters;
+use protocol::smtp::server::Rcpt;
+use service::config::Mta;
+
+use super::Door;
+use crate::relay::route::{self, Way};
+
+/// The recipients of one letter so far.
+#[derive(Debug, Default)]
+pub(super) struct Envelope {
+    /// To whom it goes in the end, nobody twice.
+    pub(super) targets: Vec<Target>,
+    /// The recipients as the client named them.
+    pub(super) named: Vec<Address>,
+}
+
+/// One recipient in the end.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// Where the letter goes.
+    pub(super) address: Address,
+    /// What came with RCPT.
+    pub(super) parameters: RcptParameters,
+    /// The name that stood for it, if it was an alias.
+    pub(super) from: Option<Address>,
+    /// How it gets there.
+    pub(super) way: Way,
+}
+
+impl Envelope {
+    /// Adds the recipient of a RCPT, or says why not. Gives what an alias stood for.
+    pub(super) fn add(
+        &mut self,
+        rcpt: Rcpt,
+        door: Door,
+        (directory, mta): (&Snapshot, &Mta),
+    ) -> Result<usize, Rejection> {
+        let found = directory.lookup_path(&rcpt.path);
+        let (addresses, from) = match found {
+            Found::Account(recipient) => {
+                let address = tagged(&recipient.account.address, recipient.tag.as_deref());
+                (vec![address], None)
+            }
+            Found::Alias(expansion) => {
+                let accounts = expansion
+                    .accounts
+                    .iter()
+                    .map(|one| tagged(&one.account.address, one.tag.as_deref()));
+                let all = accounts.chain(expansion.outside.iter().cloned()).collect();
+                (all, rcpt.path.address().cloned())
+            }
+            Found::Nowhere(why) => return Err(nowhere(why)),
+            Found::Unknown => return Err(Rejection::no_such_mailbox()),
+            Found::NotOurs => match (&rcpt.path, door) {
+                (ForwardPath::Address(address), Door::Relay) => (vec![address.clone()], None),
+                _ => return Err(Rejection::relay_denied()),
+            },
+        };
+        let mut targets = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let way = route::way(mta, &address, |domain| directory.domain(domain).is_some())
+                .map_err(|failure| {
+                    Rejection::from_reply(&failure.reply)
+                        .unwrap_or_else(|| Rejection::internal(&failure))
+                })?;
+            let (parameters, from) = (rcpt.parameters.clone(), from.clone());
+            targets.push(Target { address, parameters, from, way });
+        }
+        let named = rcpt.path.address().or(targets.first().map(|target| &target.address));
+        self.named.extend(named.cloned());
+        let before = self.targets.len();
+        for target in targets {
+            if !self.targets.iter().any(|known| known.address == target.address) {
+                self.targets.push(target);
+            }
+        }
+        Ok(before)
+    }
+}
+
+/// The account's address with the subaddress it was named by, for rules that sort by it.
+fn tagged(account: &Address, tag: Option<&str>) -> Address {
+    let Some(tag) = tag.filter(|tag| !tag.is_empty()) else { return account.clone() };
+    let separator = directory::limits::SUBADDRESS_SEPARATOR;
+    let local = format!("{}{separator}{tag}", account.local().as_str());
+    match LocalPart::from_meaning(&local) {
+        Ok(local) => Address::new(local, account.host().clone()),
+        Err(_) => account.clone(),
+    }
+}
+
+/// The admin has to mend it, and will; the sender's system tries again meanwhile.
+fn nowhere(why: Nowhere) -> Rejection {
+    let cause = match why {
+        Nowhere::Loop => "the alias leads back to itself",
+        Nowhere::Dangling => "the alias leads to names that do not exist",
+        Nowhere::TooLarge => "the alias leads to too many addresses",
+    };
+    Rejection::temporary(
+        ReplyCode::LOCAL_ERROR,
+        EnhancedCode::temporary(3, 5),
+        Fault::Ours,
+        "this name is not set up rightly here, try again later",
+    )
+    .because(cause)
+}

@@ -1,0 +1,414 @@
+//! The end of the data: checks, the Received line, custody, and the reply. A yes is given only
+//! when the letter is durable for every recipient: in a mailbox, by the delivery agent's word, or
+//! in the queue.
+
+use bytes::Bytes;
+use disk::{Body, Spool};
+use message::date::DateTime;
+use message::received::{self, Guard, Protocol, Received};
+use message::{header, message_id};
+use net::stream::Peer;
+use protocol::address::{Address, ForwardPath};
+use protocol::journey::JourneyId;
+use protocol::machine::TlsFacts;
+use protocol::rejection::Rejection;
+use protocol::smtp::server::{BodyFacts, Hello, Mail, Verdict};
+use protocol::smtp::{AuthParameter, BodyType, MailParameters, RcptParameters, Verb};
+use protocol::time::Timestamp;
+use queue::{Change, NewLetter, NewRecipient, Origin, Progress, Said, State, Wait};
+use service::config::Config;
+use service::trail::{Event, Kind, Outcome as How};
+
+use super::envelope::{Envelope, Target};
+use super::handover::{self, Judgement, Outcome, Proven, Rest};
+use super::{Desk, Door, disk_rejection};
+use crate::courier::{Journal, Load};
+use crate::limits::{HANDOVER, HANDOVER_OVER, HEADER_LOOKED_AT};
+use crate::reason::{Failure, Reason};
+use crate::relay::route::Way;
+
+/// A letter that is coming in.
+pub(super) struct Incoming {
+    pub(super) journey: JourneyId,
+    pub(super) door: Door,
+    pub(super) arrived: Timestamp,
+    pub(super) mail: Mail,
+    pub(super) envelope: Envelope,
+    pub(super) spool: Spool,
+    /// Why it cannot be kept, found out while it came.
+    pub(super) trouble: Option<Rejection>,
+}
+
+/// Who brings it.
+pub(super) struct Bringer<'a> {
+    pub(super) hello: &'a Hello,
+    pub(super) peer: &'a Peer,
+    pub(super) tls: Option<&'a TlsFacts>,
+}
+
+/// A letter that is whole.
+struct Letter {
+    journey: JourneyId,
+    arrived: Timestamp,
+    mail: Mail,
+    proven: Proven,
+    targets: Vec<Target>,
+    headers: Bytes,
+    body: Body,
+}
+
+/// Takes a letter, or says why not.
+pub(super) async fn take(
+    desk: &Desk,
+    incoming: Incoming,
+    facts: BodyFacts,
+    bringer: Bringer<'_>,
+) -> Verdict {
+    let config = desk.context.config.current();
+    if let Some(trouble) = incoming.trouble {
+        return Err(trouble);
+    }
+    let body = incoming.spool.finish().map_err(|error| disk_rejection(&error))?;
+    let start = body.read_start(HEADER_LOOKED_AT).map_err(|error| disk_rejection(&error))?;
+    let block = start.get(..header::length(&start)).unwrap_or(&start);
+    let message_id = message_id::of_header(block);
+    let journal = Journal::new(&desk.context.trail, incoming.journey);
+    if incoming.door == Door::Internet {
+        record_received(&journal, &incoming.mail, (facts, &message_id), &bringer);
+    }
+    // RFC 5321 §6.3: more hops than any way has is a loop.
+    if received::hops(block) > config.mta.max_hops as usize {
+        return Err(Rejection::loop_detected());
+    }
+    let stamp = stamp(&config, &incoming.mail, &incoming.envelope.named, &bringer)
+        .to_field(incoming.journey, incoming.arrived);
+    let mut parameters = incoming.mail.parameters.clone();
+    // RFC 6152 §3: what the letter is, whatever it was said to be.
+    parameters.body = facts.eight_bit.then_some(BodyType::EightBitMime);
+    let letter = Letter {
+        journey: incoming.journey,
+        arrived: incoming.arrived,
+        mail: Mail { parameters, ..incoming.mail },
+        proven: match incoming.door {
+            Door::Relay => Proven::Yes,
+            // Room: a verdict (SPF, DKIM) will prove senders here.
+            Door::Internet => Proven::No,
+        },
+        targets: incoming.envelope.targets,
+        headers: stamp,
+        body,
+    };
+    let text = letter.place(desk, &config, &journal).await?;
+    let event = journal
+        .event(Kind::Accepted)
+        .from(sender_shown(&letter.mail))
+        .text(&text)
+        .bytes(facts.octets);
+    journal.record(with_message_id(event, &message_id));
+    Ok(format!("{} {text}", letter.journey).into())
+}
+
+impl Letter {
+    /// Makes the letter somebody's: the delivery agent's or the queue's. Gives words for the 250.
+    async fn place(
+        &self,
+        desk: &Desk,
+        config: &Config,
+        journal: &Journal,
+    ) -> Result<&'static str, Rejection> {
+        let local: Vec<usize> = indexes(&self.targets, |target| target.way == Way::Local);
+        let held = self.mail.parameters.hold.is_some();
+        if !held && local.len() == self.targets.len() {
+            return self.deliver(desk, config, journal).await;
+        }
+        // Something has to wait here: then all of it is durable here before a copy is handed over.
+        let at = self.arrived;
+        let later = at.after(HANDOVER_OVER);
+        let recipients = self.targets.iter().map(|target| {
+            let first_try = if target.way == Way::Local && !held { later } else { at };
+            recipient(target, first_try)
+        });
+        self.queue(desk, config, recipients.collect()).await?;
+        for target in &self.targets {
+            journal.record(self.queued(journal, target));
+        }
+        if held {
+            desk.notify_owner(self.journey, &self.mail.parameters).await;
+            return Ok("held");
+        }
+        if !local.is_empty() {
+            let outcomes = self.hand_over(desk, config, &local, journal).await;
+            self.settle(desk, config, (&local, outcomes)).await;
+        }
+        Ok("queued")
+    }
+
+    /// Hands a letter over all of whose recipients are local: the queue sees what remains.
+    async fn deliver(
+        &self,
+        desk: &Desk,
+        config: &Config,
+        journal: &Journal,
+    ) -> Result<&'static str, Rejection> {
+        let all: Vec<usize> = (0..self.targets.len()).collect();
+        let outcomes = self.hand_over(desk, config, &all, journal).await;
+        let rest = match handover::judge(&outcomes, self.proven) {
+            Judgement::Refuse(rejection) => return Err(rejection),
+            Judgement::Keep(rest) if rest.is_empty() => return Ok("delivered"),
+            Judgement::Keep(rest) => rest,
+        };
+        let now = desk.context.clock.now();
+        let retry = now.after(config.mta.retry.first);
+        let waiting = rest.iter().filter_map(|(index, rest)| {
+            // What is to be discarded waits a little, so that nobody tries it meanwhile.
+            let first_try = if *rest == Rest::Bounce { now } else { retry };
+            Some(recipient(self.targets.get(*index)?, first_try))
+        });
+        self.queue(desk, config, waiting.collect()).await?;
+        let mut changes = Vec::new();
+        for (place, (index, rest)) in rest.iter().enumerate() {
+            let (Some(target), Some(Err(failure))) =
+                (self.targets.get(*index), outcomes.get(*index))
+            else {
+                continue;
+            };
+            journal.record(self.queued(journal, target));
+            changes.push((place, *rest, failure));
+        }
+        let changes = changes
+            .into_iter()
+            .map(|(place, rest, failure)| {
+                Change::Recipient(place, after(rest, failure, (now, retry)))
+            })
+            .collect();
+        self.change(desk, changes, Wait::Durable).await;
+        Ok("queued")
+    }
+
+    /// Asks the delivery agent, in its pool's next session; one outcome for each of `indexes`.
+    async fn hand_over(
+        &self,
+        desk: &Desk,
+        config: &Config,
+        indexes: &[usize],
+        journal: &Journal,
+    ) -> Vec<Outcome> {
+        let recipients: Vec<(ForwardPath, RcptParameters)> = indexes
+            .iter()
+            .filter_map(|index| self.targets.get(*index))
+            .map(|target| (target.address.clone().into(), target.parameters.clone()))
+            .collect();
+        let body = self.body.prepend(self.headers.clone());
+        let parameters = MailParameters {
+            size: Some(body.length()),
+            journey: Some(self.journey),
+            hold: None,
+            ..self.mail.parameters.clone()
+        };
+        let load = Load {
+            path: &self.mail.path,
+            parameters: &parameters,
+            recipients: &recipients,
+            body: &body,
+        };
+        let carrying = desk.transport.carry((config, &Way::Local), load, journal);
+        match desk.context.clock.timeout(HANDOVER, carrying).await {
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| outcome.map(|(host, reply)| format!("{host}: {reply}")))
+                .collect(),
+            Err(_) => {
+                let text = "the delivery agent did not answer in time";
+                let failure = Failure::temporary(Reason::Unwell, (4, 1), text);
+                vec![Err(failure); recipients.len()]
+            }
+        }
+    }
+
+    /// Writes down what became of local recipients that are in the queue already.
+    async fn settle(&self, desk: &Desk, config: &Config, done: (&[usize], Vec<Outcome>)) {
+        let now = desk.context.clock.now();
+        let retry = now.after(config.mta.retry.first);
+        let (indexes, outcomes) = done;
+        let changes = indexes.iter().zip(outcomes).map(|(index, outcome)| {
+            let progress = match outcome {
+                Ok(text) => Progress {
+                    state: State::Delivered,
+                    attempts: 1,
+                    next: now,
+                    last: Some(Said { text, ..Said::default() }),
+                },
+                Err(failure) => {
+                    after(handover::rest(&failure, self.proven), &failure, (now, retry))
+                }
+            };
+            Change::Recipient(*index, progress)
+        });
+        self.change(desk, changes.collect(), Wait::Lazy).await;
+    }
+
+    async fn change(&self, desk: &Desk, changes: Vec<Change>, wait: Wait) {
+        let at = (self.journey, desk.context.clock.now());
+        if let Err(error) = desk.queue.change(at, changes, wait).await {
+            // The letter is safe; at worst it is tried once more, and the MDA knows repeats.
+            tracing::error!(journey = %self.journey, %error, "an outcome could not be written down");
+        }
+    }
+
+    async fn queue(
+        &self,
+        desk: &Desk,
+        config: &Config,
+        recipients: Vec<NewRecipient>,
+    ) -> Result<(), Rejection> {
+        let hold = self.mail.parameters.hold.as_deref();
+        let letter = NewLetter {
+            journey: self.journey,
+            cause: None,
+            origin: Origin::Accepted,
+            arrived: self.arrived,
+            expires: self.arrived.after(config.mta.lifetime),
+            sender: self.mail.path.clone(),
+            parameters: self.mail.parameters.clone(),
+            recipients,
+            held: hold.map(str::to_owned),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        };
+        // Known already is as good: whoever brought it did not see our first 250.
+        desk.queue.accept(letter).await.map(drop).map_err(|error| disk_rejection(&error))
+    }
+
+    fn queued(&self, journal: &Journal, target: &Target) -> Event {
+        let event = journal.event(Kind::Queued).to(&target.address);
+        match &self.mail.parameters.hold {
+            Some(reason) => event.text(format_args!("held: {reason}")),
+            None => event,
+        }
+    }
+}
+
+fn indexes(targets: &[Target], wanted: impl Fn(&Target) -> bool) -> Vec<usize> {
+    targets.iter().enumerate().filter(|(_, target)| wanted(target)).map(|(i, _)| i).collect()
+}
+
+fn recipient(target: &Target, first_try: Timestamp) -> NewRecipient {
+    NewRecipient {
+        address: target.address.clone(),
+        parameters: target.parameters.clone(),
+        from: target.from.clone(),
+        first_try,
+    }
+}
+
+/// How a recipient stands after a failed hand-over.
+fn after(rest: Rest, failure: &Failure, (now, retry): (Timestamp, Timestamp)) -> Progress {
+    let host = failure.host.clone().unwrap_or_default();
+    let said = Said { reason: failure.reason.to_string(), host, text: failure.reply.to_string() };
+    match rest {
+        Rest::Later => {
+            Progress { state: State::Waiting, attempts: 1, next: retry, last: Some(said) }
+        }
+        Rest::Bounce => {
+            Progress { state: State::Waiting, attempts: 1, next: now, last: Some(said) }
+        }
+        Rest::Discard => {
+            let text = format!("no-backscatter: {}", said.text);
+            let last = Some(Said { text, ..said });
+            Progress { state: State::Discarded, attempts: 1, next: now, last }
+        }
+    }
+}
+
+/// The parts of our Received line.
+struct Stamp<'a> {
+    helo: &'a str,
+    address: Option<std::net::IpAddr>,
+    by: String,
+    with: Protocol,
+    tls: Option<String>,
+    recipient: Option<String>,
+}
+
+fn stamp<'a>(config: &Config, mail: &Mail, named: &[Address], bringer: &Bringer<'a>) -> Stamp<'a> {
+    let guard =
+        Guard { tls: bringer.tls.is_some(), authenticated: false, utf8: mail.parameters.smtputf8 };
+    Stamp {
+        helo: &bringer.hello.name,
+        address: bringer.peer.ip(),
+        by: config.hostname().to_string(),
+        with: match bringer.hello.verb {
+            Verb::Helo => Protocol::Smtp,
+            _ => Protocol::Esmtp(guard),
+        },
+        tls: bringer.tls.map(|tls| format!("{} {}", tls.version, tls.cipher)),
+        // RFC 5321 §7.2: with several recipients, naming one would tell the others.
+        recipient: match named {
+            [only] => Some(only.to_string()),
+            _ => None,
+        },
+    }
+}
+
+impl Stamp<'_> {
+    fn to_field(&self, journey: JourneyId, at: Timestamp) -> Bytes {
+        let field = Received {
+            helo: Some(self.helo),
+            address: self.address,
+            by: &self.by,
+            with: self.with,
+            tls: self.tls.as_deref(),
+            id: &journey.to_string(),
+            recipient: self.recipient.as_deref(),
+            at: DateTime::utc(at),
+        };
+        Bytes::from(field.to_field())
+    }
+}
+
+fn record_received(
+    journal: &Journal,
+    mail: &Mail,
+    (facts, message_id): (BodyFacts, &Option<String>),
+    bringer: &Bringer<'_>,
+) {
+    let mut event = journal
+        .event(Kind::Received)
+        .from(sender_shown(mail))
+        .peer(format_args!("{} ({})", bringer.hello.name, bringer.peer))
+        .bytes(facts.octets);
+    if bringer.tls.is_some() {
+        event = event.encrypted();
+    }
+    journal.record(with_message_id(event, message_id));
+}
+
+fn with_message_id(event: Event, message_id: &Option<String>) -> Event {
+    match message_id {
+        Some(id) => event.message_id(format_args!("<{id}>")),
+        None => event,
+    }
+}
+
+/// The reverse-path as the trail has it: empty for the null one.
+pub(super) fn sender_shown(mail: &Mail) -> String {
+    mail.path.address().map(ToString::to_string).unwrap_or_default()
+}
+
+/// A refusal, in the journey.
+pub(super) fn record_refused(journal: &Journal, rejection: &Rejection, recipient: Option<&str>) {
+    let how = if rejection.is_temporary() { How::Temporary } else { How::Permanent };
+    let event = journal.event(Kind::Refused).outcome(how).text(rejection);
+    journal.record(match recipient {
+        Some(recipient) => event.to(recipient),
+        None => event,
+    });
+}
+
+/// The account that submitted a letter, if our MSA said so.
+pub(super) fn account(parameters: &MailParameters) -> Option<&Address> {
+    match &parameters.auth {
+        Some(AuthParameter::Account(account)) => Some(account),
+        _ => None,
+    }
+}

@@ -1,0 +1,244 @@
+//! One session: the machine's questions are answered from the directory, the body goes into a
+//! spool, and every step is written into the journey of its letter.
+
+use std::sync::Arc;
+
+use disk::Spool;
+use net::drive::Driver;
+use net::listen::Accepted;
+use net::stream::Peer;
+use protocol::rejection::Rejection;
+use protocol::smtp::server::{
+    Abort, EndAnswer, Event, Exchange, Hello, Mail, Rcpt, Server, StartTlsQuestion,
+};
+use service::trail::{Direction, Kind, Outcome};
+
+use super::letter::{self, Bringer, Incoming};
+use super::{Desk, Door, disk_rejection};
+use crate::courier::Journal;
+use crate::limits::LINES_BEFORE;
+
+/// Serves one connection to its end.
+pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
+    let Accepted { stream, peer } = accepted;
+    let clock = desk.context.clock.clone();
+    let mut server = Server::new(Arc::new(desk.server_config(door)), clock.tick());
+    server.greet(clock.tick());
+    let driver = Driver::new(server, stream, &clock, &desk.context.stop);
+    let mut talk = Talk {
+        desk,
+        door,
+        peer,
+        driver,
+        hello: None,
+        letter: None,
+        journal: None,
+        before: Vec::new(),
+    };
+    talk.run().await;
+}
+
+struct Talk {
+    desk: Arc<Desk>,
+    door: Door,
+    peer: Peer,
+    driver: Driver<Server>,
+    hello: Option<Hello>,
+    /// The letter whose envelope or body is coming in.
+    letter: Option<Incoming>,
+    /// Of the letter that came last: replies to it may still be reported.
+    journal: Option<Journal>,
+    /// Replies before the first letter.
+    before: Vec<Exchange>,
+}
+
+impl Talk {
+    async fn run(&mut self) {
+        let drain = self.desk.context.drain.clone();
+        let mut draining = false;
+        loop {
+            if draining && !self.driver.machine().is_in_transaction() {
+                let now = self.driver.clock().tick();
+                self.driver.machine().refuse(now, &Rejection::shutting_down());
+            }
+            let event = tokio::select! {
+                biased;
+                event = self.driver.next() => event,
+                () = drain.cancelled(), if !draining => {
+                    draining = true;
+                    continue;
+                }
+            };
+            match event {
+                Some(event) => self.obey(event).await,
+                None => break,
+            }
+        }
+        self.gone();
+    }
+
+    async fn obey(&mut self, event: Event) {
+        let now = self.driver.clock().tick();
+        match event {
+            Event::Hello(hello) => self.hello = Some(hello),
+            Event::StartTls(question) => self.start_tls(question).await,
+            Event::Mail(question, mail) => {
+                let verdict = self.mail(mail);
+                self.driver.machine().answer_mail(now, question, verdict);
+            }
+            Event::Rcpt(question, rcpt) => {
+                let verdict = self.rcpt(rcpt);
+                self.driver.machine().answer_rcpt(now, question, verdict);
+            }
+            Event::Body(piece) => {
+                if let Some(letter) = &mut self.letter
+                    && letter.trouble.is_none()
+                    && let Err(error) = letter.spool.write(&piece)
+                {
+                    letter.trouble = Some(disk_rejection(&error));
+                }
+            }
+            Event::End(question, facts) => {
+                let verdict = match (self.letter.take(), &self.hello) {
+                    (Some(letter), Some(hello)) => {
+                        let tls = self.driver.machine().tls().cloned();
+                        let bringer = Bringer { hello, peer: &self.peer, tls: tls.as_ref() };
+                        letter::take(&self.desk, letter, facts, bringer).await
+                    }
+                    _ => Err(Rejection::internal("the end of a letter that had no beginning")),
+                };
+                self.count(verdict.is_ok());
+                if let (Err(rejection), Some(journal)) = (&verdict, &self.journal) {
+                    tracing::info!(peer = %self.peer, %rejection, "letter refused");
+                    letter::record_refused(journal, rejection, None);
+                }
+                let now = self.driver.clock().tick();
+                self.driver.machine().answer_end(now, question, EndAnswer::Whole(verdict));
+            }
+            Event::Aborted(why) => self.aborted(&why),
+            Event::Exchange(exchange) => self.observed(exchange),
+            // No AUTH is offered at these doors.
+            Event::Auth(..) | Event::AuthCancelled => {}
+            Event::Closed(closing) => {
+                tracing::debug!(peer = %self.peer, ?closing, "session over");
+            }
+        }
+    }
+
+    async fn start_tls(&mut self, question: StartTlsQuestion) {
+        let now = self.driver.clock().tick();
+        let Some(tls) = self.desk.context.tls.clone() else {
+            let rejection = Rejection::internal("STARTTLS without a certificate");
+            self.driver.machine().answer_starttls(now, question, Err(rejection));
+            return;
+        };
+        self.driver.machine().answer_starttls(now, question, Ok(()));
+        self.hello = None;
+        if let Err(error) = self.driver.accept_tls(&tls).await {
+            tracing::info!(peer = %self.peer, %error, "TLS handshake failed");
+        }
+    }
+
+    fn mail(&mut self, mail: Mail) -> Result<(), Rejection> {
+        let context = &self.desk.context;
+        let journey = mail.parameters.journey.unwrap_or_else(|| self.desk.new_journey());
+        let journal = Journal::new(&context.trail, journey);
+        for exchange in self.before.drain(..) {
+            record_exchange(&journal, &self.peer, &exchange);
+        }
+        self.journal = Some(journal.clone());
+        let since_start = std::time::Duration::from_micros(context.clock.tick().as_micros());
+        let size = mail.parameters.size.unwrap_or(0);
+        if let Err(error) = self.desk.space.check(since_start, size) {
+            let rejection = disk_rejection(&error);
+            tracing::warn!(%error, "letters are refused");
+            letter::record_refused(&journal, &rejection, None);
+            return Err(rejection);
+        }
+        self.letter = Some(Incoming {
+            journey,
+            door: self.door,
+            arrived: context.clock.now(),
+            mail,
+            envelope: Default::default(),
+            spool: Spool::new(self.desk.disk.clone(), self.desk.spool.clone()),
+            trouble: None,
+        });
+        Ok(())
+    }
+
+    fn rcpt(&mut self, rcpt: Rcpt) -> Result<(), Rejection> {
+        let (Some(letter), Some(journal)) = (&mut self.letter, &self.journal) else {
+            return Err(Rejection::internal("a recipient without a letter"));
+        };
+        let directory = self.desk.directory.current(self.desk.context.clock.tick());
+        let config = self.desk.context.config.current();
+        let shown = rcpt.path.to_string();
+        let shown = shown.trim_matches(['<', '>']);
+        match letter.envelope.add(rcpt, self.door, (&directory, &config.mta)) {
+            Ok(before) => {
+                for target in letter.envelope.targets.iter().skip(before) {
+                    if let Some(from) = &target.from {
+                        let event = journal.event(Kind::Expanded).to(&target.address);
+                        journal.record(event.text(format_args!("from {from}")));
+                    }
+                }
+                Ok(())
+            }
+            Err(rejection) => {
+                tracing::info!(peer = %self.peer, recipient = shown, %rejection, "recipient refused");
+                letter::record_refused(journal, &rejection, Some(shown));
+                Err(rejection)
+            }
+        }
+    }
+
+    fn aborted(&mut self, why: &Abort) {
+        if self.letter.take().is_none() {
+            return;
+        }
+        let Some(journal) = &self.journal else { return };
+        match why {
+            Abort::Reset => {}
+            Abort::Refused(rejection) => {
+                self.count(false);
+                letter::record_refused(journal, rejection, None);
+            }
+            Abort::Gone => {
+                let event = journal.event(Kind::Refused).outcome(Outcome::Temporary);
+                journal.record(event.peer(&self.peer).text("the client went away in mid-letter"));
+            }
+        }
+    }
+
+    fn observed(&mut self, exchange: Exchange) {
+        match &self.journal {
+            Some(journal) => record_exchange(journal, &self.peer, &exchange),
+            None if self.before.len() < LINES_BEFORE => self.before.push(exchange),
+            None => {}
+        }
+    }
+
+    fn count(&self, taken: bool) {
+        if taken { self.desk.accepted.increment() } else { self.desk.refused.increment() }
+    }
+
+    /// The connection is over, however it ended.
+    fn gone(&mut self) {
+        self.aborted(&Abort::Gone);
+    }
+}
+
+fn record_exchange(journal: &Journal, peer: &Peer, exchange: &Exchange) {
+    if !exchange.line.is_empty() {
+        let line = journal.event(Kind::SmtpLine).peer(peer).line(Direction::In, &exchange.line);
+        journal.record(line);
+    }
+    let outcome = match exchange.reply.code {
+        code if code.is_temporary() => Outcome::Temporary,
+        code if code.is_permanent() => Outcome::Permanent,
+        _ => Outcome::Ok,
+    };
+    let reply = journal.event(Kind::SmtpLine).peer(peer).line(Direction::Out, &exchange.reply);
+    journal.record(reply.outcome(outcome).took(exchange.took));
+}
