@@ -91,6 +91,12 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
 }
 
+/// Makes [`provider`] what libraries find that ask for the process' default; `main` calls it.
+pub fn install_provider() {
+    // Again is no harm: it is the same one.
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
 impl Certificate {
     /// Reads a chain (our certificate first) and its private key from PEM files.
     ///

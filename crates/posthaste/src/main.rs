@@ -10,6 +10,7 @@ mod exit;
 mod init;
 mod ledger;
 mod output;
+mod people;
 mod reload;
 mod status;
 mod trace;
@@ -23,6 +24,7 @@ use clap::error::ErrorKind;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    net::tls::install_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Check(args) => check::run(args),
+        Command::Account(args) => people::account(args),
+        Command::Alias(args) => people::alias(args),
+        Command::Domain(args) => people::domain(args),
         Command::Trace(args) => trace::run(args),
         Command::Ledger(args) => ledger::run(args),
     }

@@ -221,6 +221,11 @@ impl Ledger {
         for (key, acts) in &self.entries {
             self.count(key, acts, &mut balance);
         }
+        // The book names only what an alias became: the alias itself was accepted, and became.
+        let nameless = self.expansions.keys().filter(|origin| !self.entries.contains_key(*origin));
+        let nameless = i64::try_from(nameless.count()).unwrap_or(i64::MAX);
+        balance.accepted += nameless;
+        balance.expanded -= nameless;
         let order = |v: &Violation| (v.journey.to_string(), v.recipient.clone());
         balance.violations.sort_by_key(order);
         balance
@@ -484,9 +489,12 @@ mod tests {
         ledger.take(expanded(2, "c@x.test", "self@x.test"));
         ledger.take(Fact::new(id(2), "self@x.test", Act::Delivered));
         ledger.take(Fact::new(id(2), "c@x.test", Act::Relayed));
+        // An alias that only its expansion names.
+        ledger.take(expanded(3, "d@x.test", "alias@x.test"));
+        ledger.take(Fact::new(id(3), "d@x.test", Act::Queued));
         let found = ledger.balance();
         assert!(found.holds(), "{found:?}");
-        assert_eq!((found.accepted, found.expanded), (3, 1));
+        assert_eq!((found.accepted, found.expanded), (4, 1));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //! agents are asked (they lay out and look at their files first); the store of one that is down is
 //! opened here.
 
+mod closed;
+
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use net::Clock;
 use protocol::ipc::{Fault, FaultKind};
-use serde_json::json;
 use service::config::LocalDelivery;
-use service::ledger::{AskCustody, Balance, Fact, Ledger};
+use service::ledger::{AskCustody, Balance, Ledger};
 use service::{AgentName, Config, Exit, Fatal, Paths};
 
 use crate::ask;
@@ -19,8 +20,10 @@ use crate::output;
 
 /// Counts every letter.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit 0 when every letter is accounted for, 1 with each one that is not.\n\n\
-                        Example:\n  posthaste ledger -c /srv/mail/posthaste.toml")]
+#[command(
+    after_help = "Exit 0 when every letter is accounted for, 1 with each one that is not.\n\n\
+                        Example:\n  posthaste ledger -c /srv/mail/posthaste.toml"
+)]
 pub(crate) struct LedgerArgs {
     #[command(flatten)]
     file: ConfigArgs,
@@ -28,6 +31,9 @@ pub(crate) struct LedgerArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// How long an agent may take to look at all its files before it answers.
+const LOOK: Duration = Duration::from_secs(300);
 
 /// The command.
 pub(crate) fn run(args: &LedgerArgs) -> ExitCode {
@@ -56,7 +62,8 @@ fn ledger(args: &LedgerArgs) -> Result<Exit, Fatal> {
 pub(crate) async fn take(config: &Config) -> Result<Balance, Fatal> {
     let paths = Paths::new(&config.storage.data_dir);
     let mut ledger = Ledger::new();
-    if config.mta.local_delivery == LocalDelivery::Mda && config.agents.run.contains(&AgentName::Mda)
+    if config.mta.local_delivery == LocalDelivery::Mda
+        && config.agents.run.contains(&AgentName::Mda)
     {
         ledger.mailboxes_are_known();
     }
@@ -66,9 +73,11 @@ pub(crate) async fn take(config: &Config) -> Result<Balance, Fatal> {
         match asked(&paths, agent, &mut ledger).await {
             Ok(()) => {}
             Err(fault) if fault.kind == FaultKind::Unavailable => {
-                for fact in opened(&paths, agent).await? {
-                    ledger.take(fact);
-                }
+                let facts = match agent {
+                    AgentName::Mta => closed::queue(config).await?,
+                    _ => closed::mailboxes(config).await?,
+                };
+                facts.into_iter().for_each(|fact| ledger.take(fact));
             }
             Err(fault) => return Err(ask::of_fault(agent, &fault)),
         }
@@ -77,7 +86,7 @@ pub(crate) async fn take(config: &Config) -> Result<Balance, Fatal> {
 }
 
 async fn asked(paths: &Paths, agent: AgentName, ledger: &mut Ledger) -> Result<(), Fault> {
-    let mut pages = ask::client(paths, agent).stream(&AskCustody {}, ask::WAIT).await?;
+    let mut pages = ask::client(paths, agent).stream(&AskCustody {}, LOOK).await?;
     // Taken only when complete: half of the facts would name letters lost that are not.
     let mut facts = Vec::new();
     while let Some(page) = pages.next().await {
@@ -85,16 +94,6 @@ async fn asked(paths: &Paths, agent: AgentName, ledger: &mut Ledger) -> Result<(
     }
     facts.into_iter().for_each(|fact| ledger.take(fact));
     Ok(())
-}
-
-/// The facts of a store whose agent is down.
-async fn opened(paths: &Paths, agent: AgentName) -> Result<Vec<Fact>, Fatal> {
-    let clock = Clock::real();
-    match agent {
-        AgentName::Mta => mta::custody(paths, &clock).await,
-        AgentName::Mda => mda::custody(paths, &clock).await,
-        AgentName::Auth | AgentName::Msa => Ok(Vec::new()),
-    }
 }
 
 fn show(balance: &Balance) {
@@ -122,12 +121,8 @@ fn show(balance: &Balance) {
         return;
     }
     if balance.violations.is_empty() {
-        output::line("the two sides differ, and no letter explains it: this is a fault of Posthaste");
+        output::line(
+            "the two sides differ, and no letter explains it: this is a fault of Posthaste",
+        );
     }
-}
-
-/// A balance of the day, as it is written to `state/`.
-#[allow(dead_code)]
-pub(crate) fn record(balance: &Balance) -> serde_json::Value {
-    json!({ "came": balance.came(), "went": balance.went(), "balance": balance })
 }
