@@ -35,7 +35,12 @@ fn world() -> World {
     let made = store.change(|draft| {
         draft.add_domain("red.test".parse().unwrap())?;
         let address = "alice@red.test".parse().unwrap();
-        let account = Account { address, quota: Quota::default(), subaddressing: true, gateway_for: Vec::new() };
+        let account = Account {
+            address,
+            quota: Quota::default(),
+            subaddressing: true,
+            gateway_for: Vec::new(),
+        };
         draft.add_account(account, PasswordVerifier::new("sesame").unwrap())
     });
     made.unwrap();

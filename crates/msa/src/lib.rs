@@ -73,7 +73,12 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
         let (shared, hall) = (shared.clone(), hall.clone());
         accepting.push(tokio::spawn(async move {
             let session = |accepted| submit::session(shared.clone(), accepted, entrance);
-            listener.serve(&hall, TURNED_AWAY, session).await;
+            let refusal = match entrance {
+                // Nobody would understand a line before the handshake.
+                Entrance::ImplicitTls => &b""[..],
+                Entrance::StartTls => TURNED_AWAY,
+            };
+            listener.serve(&hall, refusal, session).await;
         }));
     }
     context.ready();
@@ -84,6 +89,5 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// What one hears for whom there is no room. Under implicit TLS it is not understood, as little as
-/// any other line would be.
+/// What one hears for whom there is no room.
 const TURNED_AWAY: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";
