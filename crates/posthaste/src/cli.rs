@@ -46,6 +46,12 @@ pub(crate) enum Command {
     Reload(crate::reload::ReloadArgs),
     /// Validates the configuration
     Check(crate::check::CheckArgs),
+    /// Adds, lists, changes and removes people
+    Account(crate::people::AccountArgs),
+    /// Adds, lists, tries and removes names that stand for others
+    Alias(crate::people::AliasArgs),
+    /// Adds, lists and removes domains
+    Domain(crate::people::DomainArgs),
     /// Shows the journey of a letter
     Trace(crate::trace::TraceArgs),
     /// Counts every letter: what came in against what became of it
