@@ -38,10 +38,12 @@ pub(crate) fn one<M: Method>(paths: &Paths, agent: AgentName, ask: &M) -> Result
 /// An agent's fault as the end of a command.
 pub(crate) fn of_fault(agent: AgentName, fault: &Fault) -> Fatal {
     match fault.kind {
-        FaultKind::Unavailable | FaultKind::Deadline | FaultKind::Busy => Fatal::try_again(format!(
-            "the {agent} does not answer ({fault}); look with `posthaste status`, start it with \
+        FaultKind::Unavailable | FaultKind::Deadline | FaultKind::Busy => {
+            Fatal::try_again(format!(
+                "the {agent} does not answer ({fault}); look with `posthaste status`, start it with \
              `posthaste up`"
-        )),
+            ))
+        }
         FaultKind::Configuration => Fatal::new(Exit::BadConfiguration, fault.to_string()),
         _ => Fatal::no(fault.to_string()),
     }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Args;
 use net::tls::{Certificate, Roots};
 use serde_json::json;
-use service::config::{Config, Fault, load};
 use service::Exit;
+use service::config::{Config, Fault, load};
 
 use crate::cli::ConfigArgs;
 use crate::exit;

@@ -241,7 +241,8 @@ impl Ward {
             Some(78) => Exit::BadConfiguration,
             _ => Exit::No,
         };
-        let message = format!("the {} could not start ({status}); the others are stopped", self.agent);
+        let message =
+            format!("the {} could not start ({status}); the others are stopped", self.agent);
         Err(Fatal::new(exit, message))
     }
 

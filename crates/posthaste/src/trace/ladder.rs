@@ -182,12 +182,7 @@ fn offset(since: std::time::Duration) -> String {
         3600..86_400 => {
             format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
         }
-        _ => format!(
-            "{}d {:02}:{:02}",
-            seconds / 86_400,
-            seconds / 3600 % 24,
-            seconds / 60 % 60
-        ),
+        _ => format!("{}d {:02}:{:02}", seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60),
     }
 }
 
@@ -213,7 +208,9 @@ mod tests {
             at(
                 55,
                 "mta",
-                line(Direction::In, "450 4.7.1 come\x1b back").encrypted().outcome(Outcome::Temporary),
+                line(Direction::In, "450 4.7.1 come\x1b back")
+                    .encrypted()
+                    .outcome(Outcome::Temporary),
             ),
             at(
                 56,
@@ -235,7 +232,10 @@ mod tests {
             ]
         );
         let headline = headline(&events);
-        assert!(headline.ends_with("alice@red.test → bob@blue.test  state: deferred"), "{headline}");
+        assert!(
+            headline.ends_with("alice@red.test → bob@blue.test  state: deferred"),
+            "{headline}"
+        );
     }
 
     #[test]
