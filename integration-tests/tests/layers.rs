@@ -56,7 +56,7 @@ const TABLE: &[Row] = &[
         3,
         "msa",
         "directory disk message net protocol service",
-        "bytes serde serde_json tokio tracing",
+        "getrandom tokio tracing",
     ),
     row(
         3,

@@ -290,7 +290,8 @@ impl Desk {
     fn refused(&self, start: &Start, name: &str) -> LoginAnswer {
         self.state().throttle.failed(self.clock.tick(), name, start.peer);
         self.counts.refused.increment();
-        tracing::warn!(account = name, peer = ?start.peer, service = start.service, "login refused");
+        let service = &start.service;
+        tracing::warn!(account = name, peer = ?start.peer, service, "login refused");
         LoginAnswer::Refused
     }
 

@@ -11,8 +11,8 @@
 //! they are files: the interface speaks of accounts and changes, so that they can move to a
 //! database.
 //!
-//! What it is not: it keeps no letters and no folders (the MDA makes those), hears no passwords over
-//! a network and counts no attempts (that is `auth`).
+//! What it is not: it keeps no letters and no folders (the MDA makes those), hears no passwords
+//! over a network and counts no attempts (that is `auth`).
 
 mod error;
 mod file;

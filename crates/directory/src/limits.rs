@@ -1,7 +1,7 @@
 //! Every limit of this crate, with unit and reason.
 
-/// The longest `directory.toml` or `verifiers.toml` that is read, in octets: about 200,000 accounts.
-/// A larger domain belongs in a database.
+/// The longest `directory.toml` or `verifiers.toml` that is read, in octets: about 200,000
+/// accounts. A larger domain belongs in a database.
 pub const FILE: u64 = 64 * 1024 * 1024;
 
 /// Addresses that one alias may lead to in the end. More is a mailing list, which is another thing.

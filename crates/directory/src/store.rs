@@ -1,5 +1,5 @@
 //! Changing the directory: under a lock, checked as a whole, replaced as a whole. Who calls it: the
-//! admin's verbs. Telling the running agents is theirs; an agent that is not told notices by itself.
+//! admin's verbs. Telling the running agents is theirs; one that is not told notices by itself.
 
 use crate::{
     error::{ChangeError, LoadError},
@@ -207,7 +207,8 @@ impl Draft {
         let folder = address.local().as_str();
         if folder.starts_with('.') || folder.contains(['/', '\0', ' ', '"', '\\']) {
             let reason = format!(
-                "{address}: an account's name may not begin with a dot nor have /, \\, quotes or spaces"
+                "{address}: an account's name may not begin with a dot, nor have slashes, quotes \
+                 or spaces"
             );
             return Err(ChangeError::Invalid(reason));
         }

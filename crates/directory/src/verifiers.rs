@@ -1,5 +1,5 @@
-//! `verifiers.toml`: what checks the passwords of all accounts. Opened by `auth`, and by the admin's
-//! verbs that change it; never by another agent.
+//! `verifiers.toml`: what checks the passwords of all accounts. Opened by `auth`, and by the
+//! admin's verbs that change it; never by another agent.
 
 use crate::{
     error::LoadError,

@@ -395,7 +395,10 @@ impl Letter {
             shared.counts.held.increment();
         }
         tracing::info!(
-            journey = %self.journey, account = %self.account.address, octets = self.octets, "accepted"
+            journey = %self.journey,
+            account = %self.account.address,
+            octets = self.octets,
+            "accepted"
         );
         server.answer_end(shared.clock.tick(), question, EndAnswer::Whole(Ok(text)));
     }

@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(rate.sum(at(30), "bob"), 0);
         assert_eq!(rate.count(at(59), "alice"), 11);
         assert_eq!(rate.sum(at(65), "alice"), 2, "those of the first ten minutes but the last");
-        assert_eq!(rate.sum(at(119), "alice"), 0 + 0);
+        assert_eq!(rate.sum(at(119), "alice"), 0);
         assert_eq!(rate.sum(at(10_000), "alice"), 0);
     }
 }

@@ -1,5 +1,5 @@
-//! The hop to the MTA: SMTP over `run/mta.sock`, with connections that are kept for the next letter.
-//! What is said on it is `letter`'s.
+//! The hop to the MTA: SMTP over `run/mta.sock`, with connections that are kept for the next
+//! letter. What is said on it is `letter`'s.
 
 use crate::limits::{BODY_WAITING, MTA_CONNECT, MTA_IDLE};
 use net::{Cancel, Clock, Driver, connect};

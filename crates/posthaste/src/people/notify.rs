@@ -34,7 +34,8 @@ fn stale(agent: AgentName, why: &str) -> Fatal {
     Fatal::new(
         Exit::TryAgain,
         format!(
-            "the change is made, but the {agent} has not taken it ({why}); look with `posthaste status`"
+            "the change is made, but the {agent} has not taken it ({why}); look with \
+             `posthaste status`"
         ),
     )
 }

@@ -65,8 +65,7 @@ fn ask(mut terminal: &File, prompt: &str) -> Result<Secret<String>, Fatal> {
 fn read_line(input: &mut impl BufRead) -> Result<Secret<String>, Fatal> {
     let mut line = String::new();
     let most = directory::limits::PASSWORD_LONGEST as u64 + 2;
-    input
-        .take(most)
+    std::io::Read::take(&mut *input, most)
         .read_line(&mut line)
         .map_err(|error| Fatal::io("cannot read the password", &error))?;
     let end = line.trim_end_matches(['\r', '\n']).len();

@@ -217,7 +217,7 @@ impl<C: Calls> Machine for Server<C> {
     fn end_of_input(&mut self, now: Tick) {
         self.now = now;
         self.ended = true;
-        // Nobody can say "enough" to a stream but by closing; a plain request still gets its answer.
+        // Nobody can say "enough" to a stream but by closing; other requests get their answers.
         self.open.retain(|_, stream| !*stream);
     }
 

@@ -2,7 +2,8 @@
 //! as step machines.
 //!
 //! What it is not: it does not know who exists, hashes no stored passwords and draws no random
-//! numbers (nonces come in), and it leaves base64 and `*` to the protocol around it (RFC 4954, IMAP).
+//! numbers (nonces come in), and it leaves base64 and `*` to the protocol around it (RFC 4954,
+//! IMAP).
 //!
 //! Who calls it: the agent `auth` the server side; the MUA and the smarthost client the other.
 

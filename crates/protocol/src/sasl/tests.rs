@@ -235,7 +235,7 @@ fn names_with_commas_and_equal_signs_travel() {
     assert_eq!(first, b"n,a==3D=2C,n=a=2Cb=3Dc,r=abc");
     let mut server = Server::new(Mechanism::ScramSha256, none, "def".to_owned());
     assert!(
-        matches!(server.step(Some(&first)), Ok(Step::FindVerifier { authcid }) if authcid == "a,b=c")
+        matches!(server.step(Some(&first)), Ok(Step::FindVerifier { authcid: it }) if it == "a,b=c")
     );
 }
 
