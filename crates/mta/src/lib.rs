@@ -9,6 +9,7 @@
 //! Who calls it: `posthaste mta` and the supervisor start [`run`].
 
 mod bounce;
+pub mod control;
 mod courier;
 mod limits;
 mod random;
@@ -29,6 +30,7 @@ use service::{AgentName, Boot, Context, Exit, Fatal, Start};
 
 use courier::Transport;
 use receive::{Desk, Door};
+use relay::Relay;
 
 /// Runs the agent in the foreground until it is told to stop.
 pub fn run(start: &Start) -> Exit {
@@ -61,7 +63,7 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
     let (queue, writer, report) = Queue::open(disk.clone(), options)
         .map_err(|error| Fatal::no(format!("cannot open the queue: {error}")))?;
     for file in &report.aside {
-        tracing::error!(file = %file.display(), "a file of the queue could not be read; moved aside");
+        tracing::error!(file = %file.display(), "a file of the queue was unreadable; moved aside");
     }
     tracing::info!(letters = report.letters, "the queue is open");
     Ok(Opened { sockets, disk, directory: Arc::new(directory), queue, writer })
@@ -77,12 +79,16 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
         .map_err(|error| Fatal::configuration(error.to_string()))?;
     let transport = Arc::new(Transport::new(context.clone(), resolver, &roots));
     let desk = Desk::new(&context, disk, (directory.clone(), queue.clone()), transport.clone());
+    let relay = Relay::new(context.clone(), queue, transport.clone(), directory);
+    control::answer(&context, &relay);
+    let relaying = tokio::spawn(relay.run());
     let accepting = listen(sockets, &context, &Arc::new(desk))?;
     context.ready();
     for task in accepting {
         // A task that panicked has been logged; the others go on.
         let _ = task.await;
     }
+    let _ = relaying.await;
     context.tasks.idle().await;
     transport.close();
     writer.close();

@@ -29,3 +29,28 @@ pub(crate) const HELD_NOTICES_REMEMBERED: usize = 10_000;
 
 /// Replies of a session before its first letter that are kept for that letter's journey.
 pub(crate) const LINES_BEFORE: usize = 8;
+
+/// Letters of the queue that are worked on at once; the rest waits on disk and in the schedule.
+pub(crate) const ACTIVE_LETTERS: usize = 500;
+
+/// Trips to next hops under way at once.
+pub(crate) const TRIPS: usize = 100;
+
+/// Trips along one way at once: receivers count connections.
+pub(crate) const TRIPS_PER_WAY: usize = 20;
+
+/// How long a way that could not be reached is left alone at most.
+pub(crate) const UNWELL: Duration = Duration::from_secs(60);
+
+/// Ways about which something is remembered.
+pub(crate) const WAYS_REMEMBERED: usize = 4096;
+
+/// How long a letter rests when its outcome could not be written down: the disk has a problem, and
+/// trying the letter again at once would send it again and again.
+pub(crate) const UNWRITTEN: Duration = Duration::from_secs(30);
+
+/// Bytes of a letter's header that go into a report about it.
+pub(crate) const REPORTED_HEADER: usize = 32 * 1024;
+
+/// Longest nap of the queue runner; everything that matters wakes it.
+pub(crate) const NAP: Duration = Duration::from_secs(30);

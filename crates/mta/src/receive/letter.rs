@@ -251,7 +251,7 @@ impl Letter {
         let at = (self.journey, desk.context.clock.now());
         if let Err(error) = desk.queue.change(at, changes, wait).await {
             // The letter is safe; at worst it is tried once more, and the MDA knows repeats.
-            tracing::error!(journey = %self.journey, %error, "an outcome could not be written down");
+            tracing::error!(journey = %self.journey, %error, "an outcome is not written down");
         }
     }
 

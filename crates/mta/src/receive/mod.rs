@@ -9,6 +9,8 @@ mod handover;
 mod letter;
 mod notice;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -186,7 +186,7 @@ impl Talk {
                 Ok(())
             }
             Err(rejection) => {
-                tracing::info!(peer = %self.peer, recipient = shown, %rejection, "recipient refused");
+                tracing::info!(peer = %self.peer, to = shown, %rejection, "recipient refused");
                 letter::record_refused(journal, &rejection, Some(shown));
                 Err(rejection)
             }

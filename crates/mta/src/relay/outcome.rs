@@ -1,0 +1,285 @@
+//! What a trip came to, written down: changes of the letter in the queue, events of its journey,
+//! and a report to the sender where one is due.
+
+use protocol::address::ReversePath;
+use protocol::reply::Reply;
+use protocol::smtp::parameters::Notify;
+use protocol::time::Timestamp;
+use queue::{Change, NewLetter, Progress, Recipient, Said, State, Wait};
+use service::trail::{Event, Kind, Outcome};
+
+use super::attempt::Trip;
+use super::backoff::{self, Next};
+use super::route::Way;
+use crate::bounce::{Occasion, RECIPIENTS_PER_REPORT};
+use crate::limits::UNWRITTEN;
+use crate::random;
+use crate::reason::{Failure, Reason};
+
+/// What became of one recipient at one attempt.
+#[derive(Debug, Clone)]
+pub(crate) enum Fate {
+    /// Taken over.
+    Carried {
+        /// By whom.
+        host: String,
+        /// With which words.
+        reply: Reply,
+    },
+    /// Not now, or never.
+    Failed(Failure),
+}
+
+/// A recipient that is given up, and why.
+struct Given {
+    index: usize,
+    failure: Failure,
+}
+
+impl Trip {
+    /// Writes down what became of recipients on `way`, by index.
+    pub(crate) async fn settle(&self, way: &Way, fates: Vec<(usize, Fate)>) {
+        let now = self.now();
+        let mut changes = Vec::new();
+        let mut given = Vec::new();
+        for (index, fate) in fates {
+            match fate {
+                Fate::Carried { host, reply } => {
+                    changes.push(self.carried(index, way, (host, reply), now));
+                }
+                Fate::Failed(failure) => match self.next(index, failure, now) {
+                    Ok(change) => changes.push(change),
+                    Err(given_up) => given.push(given_up),
+                },
+            }
+        }
+        if !changes.is_empty() {
+            self.write(changes, None).await;
+        }
+        if !given.is_empty() {
+            self.give_back(given, now).await;
+        }
+        self.tell_delay(now).await;
+    }
+
+    fn carried(
+        &self,
+        index: usize,
+        way: &Way,
+        (host, reply): (String, Reply),
+        now: Timestamp,
+    ) -> Change {
+        let recipient = &self.lease.letter().recipients[index];
+        let attempts = recipient.progress.attempts + 1;
+        let (state, kind) = match way {
+            Way::Local => (State::Delivered, None),
+            _ => (State::Relayed, Some(Kind::Relayed)),
+        };
+        // For local mail the MDA's own event (stored) says it better.
+        if let Some(kind) = kind {
+            let event = self.event(kind, recipient).peer(&host).text(&reply);
+            self.journal.record(event.attempt(attempts, None));
+        }
+        let said = Said { reason: String::new(), host, text: reply.to_string() };
+        Change::Recipient(index, Progress { state, attempts, next: now, last: Some(said) })
+    }
+
+    /// When the recipient is tried again; `Err` when it is given up.
+    fn next(&self, index: usize, failure: Failure, now: Timestamp) -> Result<Change, Given> {
+        let letter = self.lease.letter();
+        let recipient = &letter.recipients[index];
+        let attempts = recipient.progress.attempts + 1;
+        if failure.is_permanent() {
+            return Err(Given { index, failure });
+        }
+        let retry = &self.config.mta.retry;
+        match backoff::next(retry, attempts, random::u32(), (now, letter.expires)) {
+            Next::At(when) => {
+                let event = self
+                    .event(Kind::Deferred, recipient)
+                    .outcome(Outcome::Temporary)
+                    .class(failure.reason)
+                    .text(&failure)
+                    .attempt(attempts, Some(when));
+                self.journal.record(event);
+                let last = Some(said(&failure));
+                let progress = Progress { state: State::Waiting, attempts, next: when, last };
+                Ok(Change::Recipient(index, progress))
+            }
+            Next::GiveUp => {
+                let failure = expired(attempts, &failure);
+                Err(Given { index, failure })
+            }
+        }
+    }
+
+    /// Ends recipients for good, with a report to the sender where one is due.
+    async fn give_back(&self, given: Vec<Given>, now: Timestamp) {
+        let mut told = Vec::new();
+        let mut quiet = Vec::new();
+        for one in given {
+            match self.silence(one.index) {
+                None => told.push(one),
+                Some(rule) => quiet.push((one, rule)),
+            }
+        }
+        if !quiet.is_empty() {
+            let changes = quiet.iter().map(|(one, rule)| self.discarded(one, rule, now)).collect();
+            self.write(changes, None).await;
+        }
+        for group in told.chunks(RECIPIENTS_PER_REPORT) {
+            let failures: Vec<(usize, &Failure)> =
+                group.iter().map(|one| (one.index, &one.failure)).collect();
+            let Some(report) = self.report(Occasion::Failed, &failures, now) else { continue };
+            let changes: Vec<Change> = group
+                .iter()
+                .map(|one| self.ended(one, State::Bounced, now, said(&one.failure)))
+                .collect();
+            let journey = report.journey;
+            if self.write(changes, Some(report)).await {
+                for one in group {
+                    let recipient = &self.lease.letter().recipients[one.index];
+                    let event = self
+                        .event(Kind::Bounced, recipient)
+                        .outcome(Outcome::Permanent)
+                        .class(one.failure.reason)
+                        .text(format_args!("{}; report {journey}", one.failure));
+                    self.journal.record(event);
+                }
+            }
+        }
+    }
+
+    /// The rule by which nobody is told that this recipient failed.
+    fn silence(&self, index: usize) -> Option<&'static str> {
+        let letter = self.lease.letter();
+        if letter.sender.is_null() {
+            // RFC 5321 §4.5.5: a report about a report would go in circles.
+            return Some("null-reverse-path");
+        }
+        // RFC 3461 §4.1.
+        match letter.recipients[index].parameters.notify {
+            Some(Notify::Never | Notify::On { failure: false, .. }) => Some("notify-never"),
+            _ => None,
+        }
+    }
+
+    fn discarded(&self, one: &Given, rule: &str, now: Timestamp) -> Change {
+        let recipient = &self.lease.letter().recipients[one.index];
+        let text = format!("rule {rule}: {}", one.failure);
+        let event = self
+            .event(Kind::Discarded, recipient)
+            .outcome(Outcome::Permanent)
+            .class(one.failure.reason)
+            .text(&text);
+        self.journal.record(event);
+        let reason = one.failure.reason.to_string();
+        self.ended(one, State::Discarded, now, Said { reason, host: String::new(), text })
+    }
+
+    fn ended(&self, one: &Given, state: State, now: Timestamp, last: Said) -> Change {
+        let attempts = self.lease.letter().recipients[one.index].progress.attempts + 1;
+        Change::Recipient(one.index, Progress { state, attempts, next: now, last: Some(last) })
+    }
+
+    /// Tells the sender once that the letter is late (RFC 3461 §4.1, RFC 5321 §4.5.4.1).
+    async fn tell_delay(&self, now: Timestamp) {
+        let journey = self.lease.letter().journey;
+        let Some(letter) = self.relay.queue.show(journey).map(|listed| listed.letter) else {
+            return;
+        };
+        let after = self.config.mta.delay_notice;
+        if after.is_zero()
+            || letter.delay_told
+            || letter.sender.is_null()
+            || now.since(letter.arrived) < after
+        {
+            return;
+        }
+        let failures: Vec<(usize, Failure)> = letter
+            .waiting()
+            .filter(|(_, recipient)| wants_delay(recipient))
+            .filter_map(|(index, recipient)| Some((index, last_failure(recipient)?)))
+            .take(RECIPIENTS_PER_REPORT)
+            .collect();
+        if failures.is_empty() {
+            return;
+        }
+        let failures: Vec<(usize, &Failure)> =
+            failures.iter().map(|(index, failure)| (*index, failure)).collect();
+        if let Some(report) = self.report(Occasion::Delayed(letter.expires), &failures, now) {
+            self.write(vec![Change::DelayTold], Some(report)).await;
+        }
+    }
+
+    /// Makes changes, with the report they speak of. Whether it worked; if not, the letter rests.
+    pub(crate) async fn write(&self, changes: Vec<Change>, report: Option<NewLetter>) -> bool {
+        let letter = self.lease.letter();
+        let when = (letter.journey, self.now());
+        let generated = report.as_ref().map(|report| {
+            Event::new(Kind::Generated, report.journey)
+                .because_of(letter.journey)
+                .from(ReversePath::Null)
+                .to(&report.recipients[0].address)
+                .bytes(report.body.length())
+        });
+        let ticket = match report {
+            Some(report) => self.relay.queue.change_with_report(when, changes, report),
+            // A repeat after a power cut does no harm that RFC 5321 does not allow.
+            None => self.relay.queue.change(when, changes, Wait::Lazy),
+        };
+        match ticket.await {
+            Ok(_) => {
+                generated.into_iter().for_each(|event| self.journal.record(event));
+                true
+            }
+            Err(error) => {
+                tracing::error!(journey = %letter.journey, %error, "an outcome is not written down");
+                tokio::select! {
+                    () = self.relay.context.clock.sleep(UNWRITTEN) => {}
+                    () = self.relay.context.drain.cancelled() => {}
+                }
+                false
+            }
+        }
+    }
+
+    fn event(&self, kind: Kind, recipient: &Recipient) -> Event {
+        let letter = self.lease.letter();
+        self.journal.event(kind).to(&recipient.address).queue_id(letter.journey)
+    }
+}
+
+/// What the queue keeps of a failure.
+fn said(failure: &Failure) -> Said {
+    Said {
+        reason: failure.reason.to_string(),
+        host: failure.host.clone().unwrap_or_default(),
+        text: match failure.verb {
+            Some(_) => failure.reply.to_string(),
+            None => format!("{} ({})", failure.reply.text, failure.status()),
+        },
+    }
+}
+
+/// What is known of the last failure of a recipient that waits.
+fn last_failure(recipient: &Recipient) -> Option<Failure> {
+    let last = recipient.progress.last.as_ref()?;
+    let reason = Reason::from_word(&last.reason).unwrap_or(Reason::Other);
+    let failure = Failure::temporary(reason, (4, 0), last.text.clone());
+    Some(if last.host.is_empty() { failure } else { failure.at(last.host.clone()) })
+}
+
+fn wants_delay(recipient: &Recipient) -> bool {
+    !matches!(recipient.parameters.notify, Some(Notify::Never | Notify::On { delay: false, .. }))
+}
+
+fn expired(attempts: u32, last: &Failure) -> Failure {
+    let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+    let text = format!("its time is over; it was tried {times}, and at last: {last}");
+    let failure = Failure::permanent(Reason::Expired, (4, 7), text);
+    match &last.host {
+        Some(host) => failure.at(host.clone()),
+        None => failure,
+    }
+}

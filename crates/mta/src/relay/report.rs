@@ -1,0 +1,102 @@
+//! A report to the sender as a letter of its own for the queue: a journey with a cause, from the
+//! null reverse-path, to whoever sent the letter. Its text is `bounce`'s.
+
+use bytes::Bytes;
+use message::dsn::Dialect;
+use protocol::address::ReversePath;
+use protocol::journey::JourneyId;
+use protocol::smtp::MailParameters;
+use protocol::smtp::parameters::BodyType;
+use protocol::time::Timestamp;
+use queue::{Letter, NewLetter, NewRecipient, Origin};
+use service::config::Config;
+
+use super::attempt::Trip;
+use crate::bounce::{self, Casualty, Occasion, Reporter};
+use crate::limits::REPORTED_HEADER;
+use crate::random;
+use crate::reason::Failure;
+
+impl Trip {
+    /// The report about `failures`, by index of recipient; `None` when there is nobody to tell.
+    pub(crate) fn report(
+        &self,
+        occasion: Occasion,
+        failures: &[(usize, &Failure)],
+        now: Timestamp,
+    ) -> Option<NewLetter> {
+        let start = self.body.read_start(REPORTED_HEADER).unwrap_or_default();
+        let header = header_of(&start);
+        compose(&self.config, (self.lease.letter(), header), (occasion, failures), now)
+    }
+}
+
+/// The report about a letter with this header.
+pub(crate) fn compose(
+    config: &Config,
+    (letter, header): (&Letter, &[u8]),
+    (occasion, failures): (Occasion, &[(usize, &Failure)]),
+    now: Timestamp,
+) -> Option<NewLetter> {
+    let ReversePath::Address(sender) = &letter.sender else { return None };
+    // RFC 6533: an international report for who can read international mail.
+    let dialect = if letter.parameters.smtputf8 { Dialect::Utf8 } else { Dialect::Ascii };
+    let casualties: Vec<Casualty<'_>> = failures
+        .iter()
+        .filter_map(|(index, failure)| {
+            let recipient = letter.recipients.get(*index)?;
+            Some(Casualty {
+                // What the sender's system gave to us, not what an alias made of it.
+                address: recipient.from.as_ref().unwrap_or(&recipient.address),
+                original: recipient.parameters.orcpt.as_ref().map(|it| it.address.as_ref()),
+                failure,
+                last_attempt: Some(now),
+            })
+        })
+        .collect();
+    let own = JourneyId::new(now, random::u32());
+    let about = bounce::Letter {
+        journey: letter.journey,
+        sender,
+        arrival: letter.arrived,
+        envelope_id: letter.parameters.envid.as_deref(),
+        dialect,
+        header,
+    };
+    let hostname = config.hostname();
+    let postmaster = format!("postmaster@{hostname}");
+    let reporter = Reporter { hostname, postmaster };
+    let text = bounce::report(&reporter, about, (occasion, &casualties), (own, now));
+    let is_ascii = text.is_ascii();
+    Some(NewLetter {
+        journey: own,
+        cause: Some(letter.journey),
+        origin: Origin::Generated,
+        arrived: now,
+        expires: now.after(config.mta.lifetime),
+        // RFC 5321 §4.5.5.
+        sender: ReversePath::Null,
+        parameters: MailParameters {
+            body: (!is_ascii).then_some(BodyType::EightBitMime),
+            smtputf8: letter.parameters.smtputf8,
+            ..MailParameters::default()
+        },
+        recipients: vec![NewRecipient {
+            address: sender.clone(),
+            parameters: Default::default(),
+            from: None,
+            first_try: now,
+        }],
+        held: None,
+        headers: Bytes::new(),
+        body: text.into(),
+    })
+}
+
+/// The header block at the start of a letter, with its empty line if that is there.
+pub(crate) fn header_of(start: &[u8]) -> &[u8] {
+    let end = start.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+    // A header cut in the middle of a line would not be one.
+    let whole = || start.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    &start[..end.unwrap_or_else(whole)]
+}
