@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use protocol::ipc::{Reload, Status};
 use service::{AgentName, ConfigHandle, Exit, Fatal, Paths};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::ask;
@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Ward {
     agent: AgentName,
     child: Option<Child>,
+    /// Our end of its standard input, which is closed when we are gone: not before, though
+    /// `Child::wait` would.
+    lifeline: Option<ChildStdin>,
     started: Instant,
     back_off: Duration,
     /// When a dead one is started again.
@@ -72,6 +75,7 @@ fn up(args: &UpArgs) -> Result<Exit, Fatal> {
     service::logging::start(now.log.level, now.log.format);
     let paths = Paths::new(&now.storage.data_dir);
     paths.prepare()?;
+    let _lock = service::daemon::lock(&paths, "up")?;
     ask::runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let mut wards = Vec::new();
@@ -211,9 +215,10 @@ fn signal_to(child: &Child, signal: rustix::process::Signal) {
 
 impl Ward {
     fn start(agent: AgentName, args: &AgentArgs) -> Result<Self, Fatal> {
-        let child = spawn(agent, args)?;
+        let mut child = spawn(agent, args)?;
         Ok(Ward {
             agent,
+            lifeline: child.stdin.take(),
             child: Some(child),
             started: Instant::now(),
             back_off: BACK_OFF_FIRST,
@@ -250,6 +255,7 @@ impl Ward {
     fn mourn(&mut self) {
         let status = self.child.take().and_then(|mut child| child.try_wait().ok().flatten());
         let status = status.map(|status| status.to_string()).unwrap_or_default();
+        self.lifeline = None;
         if self.started.elapsed() >= WELL_AFTER {
             self.back_off = BACK_OFF_FIRST;
         }
@@ -266,7 +272,10 @@ impl Ward {
         self.restart_at = None;
         self.started = Instant::now();
         match spawn(self.agent, args) {
-            Ok(child) => self.child = Some(child),
+            Ok(mut child) => {
+                self.lifeline = child.stdin.take();
+                self.child = Some(child);
+            }
             Err(fatal) => {
                 tracing::error!(agent = %self.agent, "{fatal}");
                 self.restart_at = Some(Instant::now() + self.back_off);

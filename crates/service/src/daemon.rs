@@ -113,7 +113,7 @@ where
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let paths = Paths::new(&now.storage.data_dir);
     paths.prepare()?;
-    let _lock = lock(&paths, agent)?;
+    let _lock = lock(&paths, agent.as_str())?;
     let clock = Clock::real();
     let mut boot = Boot {
         agent,
@@ -206,6 +206,21 @@ impl Context {
             tasks: Tasks::new(),
             addresses: Arc::new(addresses),
         }
+    }
+
+    /// A context without a process around it: for tests, and for several agents in one process.
+    /// Nothing is locked, served or written but what the caller does with it; there is no TLS.
+    pub fn detached(agent: AgentName, config: ConfigHandle, clock: &Clock) -> Self {
+        Context::of(Boot {
+            agent,
+            paths: Paths::new(&config.current().storage.data_dir),
+            config,
+            clock: clock.clone(),
+            metrics: Metrics::default(),
+            trail: Trail::none(clock),
+            tls: None,
+            addresses: Vec::new(),
+        })
     }
 
     /// Tells `status` and the supervisor that every listener answers and every store is open.
@@ -343,9 +358,13 @@ fn serve_control(socket: Bound, context: &Context) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// Keeps a second process of the same agent out of this data folder.
-fn lock(paths: &Paths, agent: AgentName) -> Result<File, Fatal> {
-    let path = paths.lock(agent);
+/// Keeps a second process called `name` (an agent, or `up`) out of this data folder, for as long as
+/// the file is open.
+///
+/// # Errors
+/// A sentence that names the other process.
+pub fn lock(paths: &Paths, name: &str) -> Result<File, Fatal> {
+    let path = paths.lock(name);
     let cannot = |error| Fatal::io(&format!("cannot open {}", path.display()), &error);
     let mut file = File::options()
         .read(true)
@@ -361,7 +380,7 @@ fn lock(paths: &Paths, agent: AgentName) -> Result<File, Fatal> {
             // Only for the sentence.
             let _ = file.read_to_string(&mut pid);
             return Err(Fatal::try_again(format!(
-                "another {agent} (process {}) already works with {}; stop it first",
+                "another `posthaste {name}` (process {}) already works with {}; stop it first",
                 pid.trim(),
                 paths.data().display()
             )));

@@ -86,9 +86,14 @@ impl Paths {
         self.run().join(format!("{agent}.control.sock"))
     }
 
-    /// Held by the running agent.
-    pub fn lock(&self, agent: AgentName) -> PathBuf {
-        self.run().join(format!("{agent}.lock"))
+    /// Held by the running process of that name: an agent, or `up`.
+    pub fn lock(&self, name: &str) -> PathBuf {
+        self.run().join(format!("{name}.lock"))
+    }
+
+    /// The ledger's balances, one file a day.
+    pub fn balances(&self) -> PathBuf {
+        self.state().join("balances")
     }
 
     /// Looks that the data folder is there and can be written, and makes `run`, `trail` and `state`.
