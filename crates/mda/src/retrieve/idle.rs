@@ -27,7 +27,8 @@ impl Session {
         let mut look_at = clock.tick().after(limits::LOOK);
         loop {
             self.synchronize(Expunges::Told).await?;
-            let selected = self.selected.as_ref().map(|one| (one.mailbox.clone(), one.view.clone()));
+            let selected =
+                self.selected.as_ref().map(|one| (one.mailbox.clone(), one.view.clone()));
             let changed = async {
                 match &selected {
                     Some((mailbox, view)) => mailbox.changed(view).await,

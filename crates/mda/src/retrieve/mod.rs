@@ -40,35 +40,35 @@ use service::config::ConfigHandle;
 use service::login::Logins;
 use service::trail::Trail;
 
-pub use session::Entry;
+pub(crate) use session::Entry;
 use session::Session;
 
 /// What all IMAP sessions share. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Retrieval {
+pub(crate) struct Retrieval {
     /// The store.
-    pub mailboxes: Mailboxes,
+    pub(crate) mailboxes: Mailboxes,
     /// Who asks `auth`.
-    pub logins: Logins,
+    pub(crate) logins: Logins,
     /// Quotas are in there.
-    pub directory: Arc<Renewing>,
+    pub(crate) directory: Arc<Renewing>,
     /// The configuration, now and later.
-    pub config: ConfigHandle,
+    pub(crate) config: ConfigHandle,
     /// The clock.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// The journey.
-    pub trail: Trail,
+    pub(crate) trail: Trail,
     /// Our certificate; `None`: no STARTTLS.
-    pub tls: Option<net::tls::Server>,
+    pub(crate) tls: Option<net::tls::Server>,
     /// Cancelled first: sessions say goodbye.
-    pub drain: Cancel,
+    pub(crate) drain: Cancel,
     /// Cancelled when that takes too long.
-    pub stop: Cancel,
+    pub(crate) stop: Cancel,
 }
 
 impl Retrieval {
     /// Serves a listening socket until the hall stops.
-    pub async fn serve(self, bound: Bound, entry: Entry, hall: Hall) {
+    pub(crate) async fn serve(self, bound: Bound, entry: Entry, hall: Hall) {
         let address = bound.address().to_string();
         let listener = match bound.listen() {
             Ok(listener) => listener,

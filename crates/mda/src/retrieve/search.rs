@@ -106,11 +106,7 @@ impl Session {
 }
 
 /// RFC 4731 §3.1; no option means ALL.
-fn extended(
-    found: NumberSet,
-    returns: &[SearchReturn],
-    numbering: Numbering,
-) -> ExtendedSearch {
+fn extended(found: NumberSet, returns: &[SearchReturn], numbering: Numbering) -> ExtendedSearch {
     let has = |option| returns.contains(&option);
     ExtendedSearch {
         tag: None,
@@ -222,9 +218,7 @@ impl Test {
             Test::Sequence(set) => set.contains(one.sequence.get()),
             Test::Uid(set) => set.contains(letter.uid.get()),
             Test::Flag(flags) => letter.flags.contains(*flags),
-            Test::Keyword(keyword) => {
-                selected.view.keywords().contains(letter.keywords, keyword)
-            }
+            Test::Keyword(keyword) => selected.view.keywords().contains(letter.keywords, keyword),
             Test::Recent => selected.is_recent(letter.uid),
             Test::Larger(size) => u64::from(letter.size) > *size,
             Test::Smaller(size) => u64::from(letter.size) < *size,
@@ -277,10 +271,9 @@ impl Reading {
 
     fn has_field(&mut self, name: &str, wanted: &str) -> bool {
         let block = self.header();
-        let found = header::fields(&block)
+        header::fields(&block)
             .filter(|field| field.is(&block, name))
-            .any(|field| text(field.value(&block)).to_lowercase().contains(wanted));
-        found
+            .any(|field| text(field.value(&block)).to_lowercase().contains(wanted))
     }
 
     /// Header and body, decoded, in lower case.

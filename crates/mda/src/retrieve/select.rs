@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use mailbox::{Flags, UidSet};
+use mailbox::UidSet;
 use protocol::imap::response::StatusItem;
 use protocol::imap::{
     Code, Condition, MailboxName, PermanentFlag, StatusText, Untagged, server::Server,
@@ -82,7 +82,6 @@ impl Session {
         let account = &self.user()?.account;
         let view = self.shared.mailboxes.open_by_name(account, name).await?.view();
         let counts = view.counts();
-        let deleted = || view.letters().filter(|one| one.flags.contains(Flags::DELETED)).count();
         let mut values: Vec<(StatusItem, u64)> = Vec::with_capacity(items.len());
         for item in items {
             if values.iter().any(|(known, _)| known == item) {
@@ -94,7 +93,7 @@ impl Session {
                 StatusItem::UidNext => u64::from(view.uid_next().get()),
                 StatusItem::UidValidity => u64::from(view.uid_validity()),
                 StatusItem::Unseen => u64::from(counts.unseen),
-                StatusItem::Deleted => u64::from(count(deleted())),
+                StatusItem::Deleted => u64::from(counts.deleted),
                 StatusItem::Size => counts.bytes,
                 StatusItem::HighestModSeq => view.highest_modseq(),
             };

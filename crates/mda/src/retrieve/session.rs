@@ -19,7 +19,7 @@ use super::{Retrieval, limits};
 
 /// Which port the client came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+pub(crate) enum Entry {
     /// 143: TLS by STARTTLS.
     Plain,
     /// 993: TLS from the first octet (RFC 8314 §3.2).

@@ -27,7 +27,8 @@ impl Session {
         let changed = self.shared.mailboxes.change_flags(&mailbox, change).await?;
         let selected = self.selected()?;
         selected.knows(changed.modseq);
-        let told = if echo == StoreEcho::Told { selected.letters(numbering, &set)? } else { Vec::new() };
+        let told =
+            if echo == StoreEcho::Told { selected.letters(numbering, &set)? } else { Vec::new() };
         let mut gone = false;
         for one in told {
             let Some(selected) = &mut self.selected else { break };
