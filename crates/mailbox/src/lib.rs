@@ -24,6 +24,7 @@ mod line;
 mod mailbox;
 mod name;
 mod open;
+mod rebuild;
 mod repeats;
 mod scan;
 mod snapshot;

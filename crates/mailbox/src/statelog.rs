@@ -11,10 +11,20 @@ use crate::change::{Change, Why};
 use crate::ids::{MailboxId, Uid};
 use crate::limits::{HISTORY_SEGMENTS, SNAPSHOT_AFTER};
 use crate::line::Lines;
+use crate::rebuild;
 use crate::repeats::{RepeatKey, Repeats};
 use crate::snapshot;
 use crate::state::State;
 use crate::uidset::UidSet;
+
+/// What is to be made of a Maildir without any log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Without {
+    /// The letters that the names of its files tell of.
+    Names,
+    /// Nothing: the intake log is about to tell.
+    Replay,
+}
 
 /// Where the next line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +34,16 @@ pub(crate) struct Tail {
     pub(crate) length: u64,
     /// Bytes of the snapshot before the segment.
     snapshot: u64,
+    /// The segments are not what memory knows: a snapshot comes with the next lines.
+    pub(crate) snapshot_due: bool,
+}
+
+impl Loaded {
+    /// A mailbox of which the log knows nothing yet.
+    pub(crate) fn without_log(state: State) -> Self {
+        let tail = Tail { snapshot_due: state.letters.len() > 0, ..Tail::first() };
+        Loaded { state, tail, repeats: Repeats::default(), damage: Vec::new(), logless: false }
+    }
 }
 
 /// A mailbox read back.
@@ -34,6 +54,8 @@ pub(crate) struct Loaded {
     pub(crate) repeats: Repeats,
     /// What was damaged, for the log; empty when all was as written.
     pub(crate) damage: Vec<String>,
+    /// There was no log, and nothing was read instead.
+    pub(crate) logless: bool,
 }
 
 /// Which mailbox a Maildir belongs to, by its own logs.
@@ -52,19 +74,44 @@ struct Files {
 
 impl Tail {
     fn first() -> Self {
-        Tail { segment: 1, length: 0, snapshot: 0 }
+        Tail { segment: 1, length: 0, snapshot: 0, snapshot_due: false }
     }
 
     /// Whether a snapshot would spare the next reader more than it costs.
     pub(crate) fn is_long(&self) -> bool {
-        self.length > SNAPSHOT_AFTER.max(self.snapshot / 4)
+        self.snapshot_due || self.length > SNAPSHOT_AFTER.max(self.snapshot / 4)
+    }
+
+    /// Whether the segment is shorter than it was written.
+    pub(crate) fn is_cut(&self, disk: &dyn Disk, maildir: &Path) -> disk::Result<bool> {
+        match disk.metadata(&maildir.join(segment_name(self.segment))) {
+            Ok(found) => Ok(found.length < self.length),
+            Err(error) if error.is_missing() => Ok(self.length > 0),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// Reads a mailbox. Missing files are an empty mailbox.
-pub(crate) fn load(disk: &dyn Disk, maildir: &Path, who: Identity) -> disk::Result<Loaded> {
+pub(crate) fn load(
+    disk: &dyn Disk,
+    maildir: &Path,
+    who: Identity,
+    without: Without,
+) -> disk::Result<Loaded> {
     let files = Files::list(disk, maildir)?;
     let mut damage = Vec::new();
+    if files.segments.is_empty() {
+        let state = State::new(who.id, who.uid_validity);
+        return match without {
+            Without::Names => rebuild::from_names(disk, maildir, state),
+            Without::Replay => Ok(Loaded { logless: true, ..Loaded::without_log(state) }),
+        };
+    }
+    if identify(disk, maildir)?.is_some_and(|found| found != who) {
+        // Its own folder is still to be made, where another mailbox is still to be moved away.
+        return Ok(Loaded::without_log(State::new(who.id, who.uid_validity)));
+    }
     let (mut state, first) = base(disk, maildir, who, &files, &mut damage)?;
     let mut loaded_tail = Tail { segment: first, ..Tail::first() };
     if first > 1 {
@@ -95,7 +142,7 @@ pub(crate) fn load(disk: &dyn Disk, maildir: &Path, who: Identity) -> disk::Resu
             loaded_tail.length = lines.length as u64;
         }
     }
-    Ok(Loaded { state, tail: loaded_tail, repeats, damage })
+    Ok(Loaded { state, tail: loaded_tail, repeats, damage, logless: false })
 }
 
 /// The youngest good snapshot, or nothing at all when the log begins with segment 1.
@@ -148,6 +195,9 @@ pub(crate) fn append(
 ) -> disk::Result<()> {
     let path = maildir.join(segment_name(tail.segment));
     let file = disk.open(&path, Access::Create(Mode::PRIVATE))?;
+    if tail.snapshot_due {
+        tail.length = file.length()?;
+    }
     if tail.length == 0 {
         let first = first_line(state, tail.segment);
         file.write_at(0, first.as_bytes())?;
@@ -176,7 +226,7 @@ pub(crate) fn roll(
     file.set_length(0)?;
     file.write_at(0, &bytes)?;
     disk.rename(&beside, &maildir.join(snapshot_name(next)))?;
-    *tail = Tail { segment: next, length: 0, snapshot: bytes.len() as u64 };
+    *tail = Tail { segment: next, snapshot: bytes.len() as u64, ..Tail::first() };
 
     let files = Files::list(disk, maildir)?;
     let kept: BTreeSet<u32> = files.snapshots.iter().rev().take(2).copied().collect();

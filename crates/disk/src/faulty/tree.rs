@@ -209,7 +209,9 @@ impl Tree {
 
     pub(super) fn edit(&mut self, edits: Vec<Edit>) {
         self.clock += 1;
+        let clock = self.clock;
         for (dir, name, inode) in &edits {
+            self.inode_mut(*dir).modified = clock;
             if let Contents::Directory { now, .. } = &mut self.inode_mut(*dir).body {
                 match inode {
                     Some(inode) => now.insert(name.clone(), *inode),

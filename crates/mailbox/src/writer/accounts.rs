@@ -11,6 +11,7 @@ use super::layout::Job;
 use super::{Account, Open, Writer};
 use crate::account_change::{AccountChange, AccountState, Entry, FIRST_LINE};
 use crate::ask::{Address, Answer, SpecialUse, Usage};
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId};
 use crate::limits::{ACCOUNT_LOG_BYTES, ACCOUNTS_IDLE, LETTERS_IDLE, MAILBOXES_IDLE};
@@ -101,7 +102,6 @@ impl Writer {
             lines: Vec::new(),
             log_length,
             listed: None,
-            looked: None,
             used: 0,
         };
         let mailboxes: Vec<MailboxId> = account.state.mailboxes.keys().copied().collect();
@@ -109,19 +109,23 @@ impl Writer {
         // The usage is the sum of the mailboxes.
         for mailbox in mailboxes {
             let address = Address { account: id.clone(), mailbox };
-            let loaded = self.load_mailbox(&address);
-            let counts = match loaded {
-                Ok(()) => self.open_mut(&address)?.state.counts,
-                Err(error) => {
-                    self.accounts.remove(id);
-                    return Err(error);
-                }
-            };
-            let usage = &mut self.account_mut(id)?.usage;
-            usage.bytes += counts.bytes;
-            usage.letters += u64::from(counts.letters);
+            if let Err(error) = self.load_mailbox(&address) {
+                self.accounts.remove(id);
+                return Err(error);
+            }
+            self.add_usage(&address);
         }
         Ok(())
+    }
+
+    /// Counts the letters of a mailbox that has just been read.
+    pub(super) fn add_usage(&mut self, address: &Address) {
+        let Ok(open) = self.open_mut(address) else { return };
+        let counts = open.state.counts;
+        if let Ok(account) = self.account_mut(&address.account) {
+            account.usage.bytes += counts.bytes;
+            account.usage.letters += u64::from(counts.letters);
+        }
     }
 
     /// Each mailbox's Maildir, moved where the account log says it is: a rename may have been cut
@@ -177,29 +181,32 @@ impl Writer {
             Some(place) => place.clone(),
             None => maildir(&account.folder, &entry.name),
         };
-        let mut loaded = statelog::load(self.disk.as_ref(), &place, who)?;
+        let mut loaded = statelog::load(self.disk.as_ref(), &place, who, self.without)?;
         let whole = loaded.damage.is_empty();
-        if !whole && loaded.state.modseq == 1 {
-            // Everything is lost: numbers must not go back below what clients have seen.
-            loaded.state.modseq = self.now.as_micros().max(1).unsigned_abs();
-        }
         for what in std::mem::take(&mut loaded.damage) {
             self.report(format!("{} of {}: {what}", who.id, address.account));
         }
         let view = View::new(loaded.state.clone());
         let shared = Shared::new(address.clone(), self.disk.clone(), view, place.clone());
+        let mut lines = Vec::new();
+        if loaded.tail.snapshot_due {
+            let mark = Change::Recent(loaded.state.uid_next);
+            crate::line::push(&mut lines, &mark.to_line(loaded.state.modseq));
+            self.jobs.push_back(Job::Lines(address.clone()));
+        }
         let open = Open {
             shared: Arc::new(shared),
             state: loaded.state,
             tail: loaded.tail,
             repeats: loaded.repeats,
-            lines: Vec::new(),
+            lines,
             unlaid: BTreeSet::new(),
             behind: BTreeSet::new(),
             leaving: BTreeSet::new(),
             seen: None,
             ready: false,
             whole,
+            logless: loaded.logless,
             used: self.uses,
         };
         let account = self.account_mut(&address.account)?;

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use disk::custody::Book;
-use disk::{Access, Disk, FileType, LaidOut, Mode, Sequence};
+use disk::{Access, Disk, FileType, LaidOut, Mode};
 
 use super::accounts::{ACCOUNT_LOG, maildir};
 use super::{Leaving, OWN_FOLDER, Writer};
@@ -133,15 +132,8 @@ impl Writer {
         if self.custody.is_empty() {
             return Ok(());
         }
-        let directory = self.root.join(OWN_FOLDER).join("custody");
-        let book = match &mut self.book {
-            Some(book) => book,
-            None => {
-                // Nothing was replayed: every line in the book is of a durable record.
-                let book = Book::open(self.disk.clone(), &directory, Sequence(u64::MAX))?;
-                self.book.insert(book)
-            }
-        };
+        // `begin_replay` has opened it.
+        let Some(book) = &mut self.book else { return Ok(()) };
         book.write(&self.custody)?;
         self.custody.clear();
         Ok(())
@@ -282,6 +274,10 @@ impl Writer {
         let Ok(open) = self.open_mut(address) else { return Ok(()) };
         if open.lines.is_empty() {
             return Ok(());
+        }
+        if open.tail.is_cut(disk.as_ref(), &place)? {
+            // Somebody has taken lines away that memory still knows.
+            open.tail.snapshot_due = true;
         }
         statelog::append(disk.as_ref(), &place, &open.state, &mut open.tail, &open.lines)?;
         open.lines.clear();

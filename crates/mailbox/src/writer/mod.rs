@@ -29,7 +29,7 @@ use crate::mailbox::Shared;
 use crate::name::MailboxName;
 use crate::repeats::Repeats;
 use crate::state::State;
-use crate::statelog::Tail;
+use crate::statelog::{Tail, Without};
 use crate::transaction::KIND;
 use crate::view::View;
 pub(crate) use draft::Staged;
@@ -56,6 +56,8 @@ pub struct Writer {
     /// Custody entries of what is published and not laid out.
     custody: Vec<custody::Entry>,
     book: Option<Book>,
+    /// How Maildirs without a log are read: at replay, which tells more, otherwise than later.
+    without: Without,
     /// Counts uses, to tell which mailbox was used longest ago.
     uses: u64,
     /// Makes names of deleted Maildirs differ.
@@ -89,8 +91,6 @@ struct Account {
     log_length: u64,
     /// The lists as last published.
     listed: Option<(Arc<[Listed]>, Arc<[MailboxName]>)>,
-    /// Time of the account's folder when it was last looked through.
-    looked: Option<std::time::SystemTime>,
     used: u64,
 }
 
@@ -115,6 +115,8 @@ struct Open {
     ready: bool,
     /// The state log was read without damage.
     whole: bool,
+    /// There is no state log, and replay has not told of the mailbox yet.
+    logless: bool,
     used: u64,
 }
 
@@ -157,6 +159,7 @@ impl Writer {
             leaving: Vec::new(),
             custody: Vec::new(),
             book: None,
+            without: Without::Names,
             uses: 0,
             removed: 0,
             reports: Vec::new(),
@@ -270,6 +273,13 @@ impl Store for Writer {
     type Staged = Staged;
     type Answer = Answer;
 
+    fn begin_replay(&mut self, checkpoint: Sequence) -> disk::Result<()> {
+        let directory = self.root.join(OWN_FOLDER).join("custody");
+        self.book = Some(Book::open(self.disk.clone(), &directory, checkpoint)?);
+        self.without = Without::Replay;
+        Ok(())
+    }
+
     fn replay(&mut self, record: &Record<'_>) -> disk::Result<()> {
         self.replay_record(record)
     }
@@ -317,6 +327,9 @@ impl Store for Writer {
     }
 
     fn lay_out(&mut self, items: usize) -> disk::Result<LaidOut> {
+        if self.without == Without::Replay {
+            self.end_replay()?;
+        }
         self.lay_out_slice(items)
     }
 

@@ -2,25 +2,25 @@
 //! the state logs know already are passed over; files are laid out again where they are missing or
 //! not whole (docs/mailbox.md §4).
 
-use disk::custody::{Act, Book, Entry};
+use disk::custody::{Act, Entry};
 use disk::{Record, Sequence};
 
 use super::Writer;
 use super::draft::Work;
 use super::layout::{Bytes, Job, LayLetter};
-use super::{OWN_FOLDER, survey};
+use super::survey;
 use crate::account_change::AccountChange;
 use crate::ask::Address;
 use crate::change::{Added, Change};
 use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::letter::{self, Letter};
 use crate::mailbox::Unlaid;
-use crate::statelog;
+use crate::statelog::{self, Without};
 use crate::transaction::{KIND, Part, Source, Transaction};
+use crate::view::View;
 
 impl Writer {
     pub(super) fn replay_record(&mut self, record: &Record<'_>) -> disk::Result<()> {
-        self.book_for_replay(record.sequence)?;
         let transaction = match record.kind {
             KIND => Transaction::parse(record.payload),
             _ => None,
@@ -40,7 +40,7 @@ impl Writer {
                 }
                 (Part::Mailbox(id), _) => mailbox = *id,
                 (Part::List(serial, change), Some(id)) => {
-                    self.replay_list(id, *serial, change);
+                    self.replay_list(id, *serial, change)?;
                 }
                 (Part::Change(modseq, change), Some(id)) => {
                     let address = Address { account: id.clone(), mailbox };
@@ -58,33 +58,61 @@ impl Writer {
         Ok(())
     }
 
-    /// The custody lines of these records are written again: the book is cut where they begin.
-    fn book_for_replay(&mut self, first: Sequence) -> disk::Result<()> {
-        if self.book.is_none() {
-            let directory = self.root.join(OWN_FOLDER).join("custody");
-            let before = Sequence(first.0.saturating_sub(1));
-            self.book = Some(Book::open(self.disk.clone(), &directory, before)?);
+    /// Everything was replayed: a Maildir without a log of which nothing was told has lost it.
+    pub(super) fn end_replay(&mut self) -> disk::Result<()> {
+        self.without = Without::Names;
+        let mut lost = Vec::new();
+        for (id, account) in &self.accounts {
+            let logless = account.open.iter().filter(|(_, open)| open.logless);
+            lost.extend(logless.map(|(&mailbox, _)| Address { account: id.clone(), mailbox }));
         }
+        lost.iter().try_for_each(|address| self.read_names(address))
+    }
+
+    /// Reads a mailbox without a log by the names of its files.
+    fn read_names(&mut self, address: &Address) -> disk::Result<()> {
+        if let Ok(account) = self.account_mut(&address.account) {
+            account.open.remove(&address.mailbox);
+        }
+        let without = std::mem::replace(&mut self.without, Without::Names);
+        let loaded = self.load_mailbox(address);
+        self.without = without;
+        loaded.map_err(|error| unreadable(&error))?;
+        self.add_usage(address);
         Ok(())
     }
 
-    fn replay_list(&mut self, id: &AccountId, serial: u64, change: &AccountChange) {
-        let Ok(account) = self.account_mut(id) else { return };
+    fn replay_list(
+        &mut self,
+        id: &AccountId,
+        serial: u64,
+        change: &AccountChange,
+    ) -> disk::Result<()> {
+        let Ok(account) = self.account_mut(id) else { return Ok(()) };
         if !account.state.apply(serial, change) {
             // The account log has it, and the folders were put where it says.
-            return;
+            return Ok(());
         }
         account.listed = None;
         self.take_up(Work::ListLine(id.clone(), change.to_line(serial)), Sequence(0));
         let address = |mailbox: MailboxId| Address { account: id.clone(), mailbox };
         match change {
-            AccountChange::Mailbox { id, .. } => self.jobs.push_back(Job::Maildir(address(*id))),
+            AccountChange::Mailbox { id: mailbox, .. } => {
+                self.jobs.push_back(Job::Maildir(address(*mailbox)));
+                // Its own log may have reached the disk before the account's; and where no line of
+                // that did, its Maildir has told of it already.
+                if self.open_mut(&address(*mailbox)).is_err() {
+                    self.load_mailbox(&address(*mailbox)).map_err(|error| unreadable(&error))?;
+                    self.add_usage(&address(*mailbox));
+                }
+            }
             AccountChange::Rename { id, name } => {
                 self.jobs.push_back(Job::Rename(address(*id), name.clone()));
             }
             AccountChange::Delete { id } => self.jobs.push_back(Job::Drop(address(*id))),
             AccountChange::Subscribe { .. } | AccountChange::Unsubscribe { .. } => {}
         }
+        Ok(())
     }
 
     fn replay_change(
@@ -102,6 +130,14 @@ impl Writer {
             Ok(()) => {}
         }
         let Ok(open) = self.open_mut(of) else { return Ok(()) };
+        if open.logless && change.is_numbered() {
+            open.logless = false;
+            // What comes first is the first change of all, or what came before it is lost.
+            if modseq > open.state.modseq + 1 {
+                self.read_names(of)?;
+            }
+        }
+        let Ok(open) = self.open_mut(of) else { return Ok(()) };
         if let Change::Gone { uids, .. } = change {
             let leave = |letter: Letter| {
                 open.leaving.insert(letter.uid);
@@ -116,6 +152,7 @@ impl Writer {
         let after = open.state.counts;
         statelog::remember(&mut open.repeats, change);
         let uid_validity = open.state.uid_validity;
+        open.shared.publish(View::new(open.state.clone()));
         match applied {
             Ok(false) => {}
             Ok(true) => {

@@ -1,1 +1,145 @@
-//! Placeholder.
+//! Other Maildir programs at work in the same folders, as the page promises: adopted, not fought.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use disk::{Disk, Mode};
+use mailbox::{FlagChange, Flags, How, UidSet};
+
+use crate::support::{ROOT, Store, name};
+
+fn maildir() -> PathBuf {
+    Path::new(ROOT).join("red.test/alice")
+}
+
+fn files(store: &Store, directory: &str) -> Vec<String> {
+    let entries = store.disk.read_dir(&maildir().join(directory)).unwrap();
+    let mut names: Vec<String> =
+        entries.into_iter().map(|entry| entry.name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn bring(store: &Store, place: &str, text: &str) {
+    let file = store.disk.create_new(&maildir().join(place), Mode::PRIVATE).unwrap();
+    file.write_at(0, text.as_bytes()).unwrap();
+}
+
+fn look(store: &mut Store) -> mailbox::Looked {
+    store.pass(Duration::from_secs(61));
+    let inbox = store.mailbox("INBOX");
+    let mailboxes = store.mailboxes.clone();
+    store.run(mailboxes.look(&inbox)).unwrap()
+}
+
+#[test]
+fn a_letter_that_was_brought_gets_a_uid_and_keeps_its_name() {
+    let mut store = Store::new();
+    store.deliver(1, "ours").unwrap();
+    store.settle();
+    bring(&store, "new/1700000000.M1P2.host", "theirs");
+    bring(&store, "cur/1700000001.M1P2.host:2,FS", "theirs, read");
+    bring(&store, "cur/.hidden", "nobody's");
+    assert_eq!(look(&mut store).came, 2);
+    assert_eq!(look(&mut store), mailbox::Looked::default(), "a second look finds nothing");
+    let inbox = store.mailbox("INBOX");
+    let view = inbox.view();
+    let flags: Vec<Flags> = view.letters().map(|letter| letter.flags).collect();
+    assert_eq!(flags, [Flags::NONE, Flags::NONE, Flags::SEEN | Flags::FLAGGED]);
+    for (place, text) in [(1, "theirs"), (2, "theirs, read")] {
+        let content = inbox.content(&view.at(place).unwrap()).unwrap();
+        assert_eq!(&content.read_all().unwrap()[..], text.as_bytes());
+    }
+    let mailboxes = store.mailboxes.clone();
+    let seen = FlagChange {
+        uids: UidSet::all(),
+        how: How::Add,
+        flags: Flags::SEEN,
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    store.run(mailboxes.change_flags(&inbox, seen)).unwrap();
+    store.settle();
+    assert!(files(&store, "cur").contains(&"1700000000.M1P2.host:2,S".to_owned()));
+    assert!(files(&store, "new").is_empty());
+    let disk = store.disk.clone();
+    let known = crate::crash::picture(&mut store);
+    drop((store, inbox));
+    assert_eq!(crate::crash::picture(&mut Store::open(&disk).unwrap()), known);
+}
+
+#[test]
+fn flags_in_a_name_are_a_change_like_any_other() {
+    let mut store = Store::new();
+    store.deliver(1, "one").unwrap();
+    store.settle();
+    let base = files(&store, "new").remove(0);
+    let inbox = store.mailbox("INBOX");
+    let before = inbox.view();
+    let from = maildir().join("new").join(&base);
+    store.disk.rename(&from, &maildir().join(format!("cur/{base}:2,FS"))).unwrap();
+    // Before anybody has looked, the letter is read all the same.
+    assert!(inbox.content(&before.at(0).unwrap()).is_ok());
+    assert_eq!(look(&mut store).changed, 1);
+    let after = inbox.view();
+    assert_eq!(after.at(0).unwrap().flags, Flags::SEEN | Flags::FLAGGED);
+    assert!(after.at(0).unwrap().modseq > before.at(0).unwrap().modseq);
+    assert_eq!(before.changes(&after).changed.len(), 1);
+    // Taken away again, and moved to `cur` without a flag.
+    let shown = maildir().join(format!("cur/{base}:2,FS"));
+    store.disk.rename(&shown, &maildir().join(format!("cur/{base}:2,"))).unwrap();
+    assert_eq!(look(&mut store).changed, 1);
+    assert_eq!(inbox.view().at(0).unwrap().flags, Flags::NONE);
+    assert!(inbox.content(&inbox.view().at(0).unwrap()).is_ok());
+}
+
+#[test]
+fn a_letter_that_was_removed_is_gone() {
+    let mut store = Store::new();
+    store.deliver(1, "one").unwrap();
+    store.deliver(2, "two").unwrap();
+    assert_eq!(look(&mut store).gone, 0, "what is not laid out yet is not missing");
+    store.settle();
+    let base = files(&store, "new").remove(0);
+    store.disk.unlink(&maildir().join("new").join(base)).unwrap();
+    assert_eq!(look(&mut store).gone, 1);
+    let inbox = store.mailbox("INBOX");
+    assert_eq!(inbox.view().letters().map(|l| l.uid.get()).collect::<Vec<_>>(), [2]);
+    assert_eq!(inbox.view().uid_next().get(), 3);
+    let usage = store.run(store.mailboxes.clone().account(&store.account())).unwrap().usage;
+    assert_eq!(usage.letters, 1);
+}
+
+#[test]
+fn a_file_of_ours_that_nothing_is_known_of_is_set_aside() {
+    let mut store = Store::new();
+    store.deliver(1, "one").unwrap();
+    store.settle();
+    let base = files(&store, "new").remove(0);
+    let stray = base.replace("_1.", "_9.");
+    bring(&store, &format!("new/{stray}"), "one");
+    assert_eq!(look(&mut store).came, 0);
+    assert_eq!(store.mailbox("INBOX").view().len(), 1);
+    assert_eq!(files(&store, "posthaste-quarantine"), [format!("1.{stray}")]);
+    assert_eq!(store.commit.store().reports().len(), 1);
+}
+
+#[test]
+fn a_folder_moved_by_hand_is_put_back_where_its_log_says() {
+    let mut store = Store::new();
+    let (mailboxes, account) = (store.mailboxes.clone(), store.account());
+    store.run(mailboxes.create(&account, name("Work"), None)).unwrap();
+    store.settle();
+    let disk = store.disk.clone();
+    let id = store.mailbox("Work").id();
+    let work = store.mailbox("Work");
+    let letter = disk::Body::from(b"kept".to_vec()).into();
+    store.run(mailboxes.append(&work, vec![letter], mailbox::Quota::default())).unwrap();
+    store.settle();
+    drop((store, mailboxes, work));
+    disk.rename(&maildir().join(".Work"), &maildir().join(".Elsewhere")).unwrap();
+    let mut store = Store::open(&disk).unwrap();
+    let work = store.mailbox("Work");
+    assert_eq!((work.id(), work.view().len()), (id, 1));
+    assert!(work.content(&work.view().at(0).unwrap()).is_ok());
+}

@@ -73,7 +73,9 @@ impl Store {
         self.pass(Duration::from_secs(20));
         for _ in 0..10_000 {
             self.ticks += Duration::from_micros(10);
-            if let Step::Idle(_) = self.commit.step(self.ticks) {
+            let step = self.commit.step(self.ticks);
+            // A disk that fails is for the next request to find out.
+            if matches!(step, Step::Idle(_) | Step::Failed) || self.commit.trouble().is_some() {
                 return;
             }
         }
