@@ -200,7 +200,7 @@ impl Letter {
         };
         relay.machine().body(now, None);
         let mut event = Event::new(Kind::Submitted, self.journey)
-            .from(&self.path)
+            .from(self.path.address().map(ToString::to_string).unwrap_or_default())
             .text(completed.changes.join(" "));
         event.count = Some(self.recipients.iter().filter(|it| it.is_accepted).count() as u64);
         event.message_id = completed.message_id;

@@ -8,10 +8,11 @@ use net::drive::Driver;
 use net::listen::Accepted;
 use net::stream::Peer;
 use protocol::rejection::Rejection;
+use protocol::smtp::Verb;
 use protocol::smtp::server::{
     Abort, EndAnswer, Event, Exchange, Hello, Mail, Rcpt, Server, StartTlsQuestion,
 };
-use service::trail::{Direction, Kind, Outcome};
+use service::trail::{Direction, Event as TrailEvent, Kind, Outcome};
 
 use super::letter::{self, Bringer, Incoming};
 use super::{Desk, Door, disk_rejection};
@@ -49,7 +50,7 @@ struct Talk {
     /// Of the letter that came last: replies to it may still be reported.
     journal: Option<Journal>,
     /// Replies before the first letter.
-    before: Vec<Exchange>,
+    before: Vec<(Exchange, Shade)>,
 }
 
 impl Talk {
@@ -143,8 +144,8 @@ impl Talk {
         let context = &self.desk.context;
         let journey = mail.parameters.journey.unwrap_or_else(|| self.desk.new_journey());
         let journal = Journal::new(&context.trail, journey);
-        for exchange in self.before.drain(..) {
-            record_exchange(&journal, &self.peer, &exchange);
+        for (exchange, shade) in self.before.drain(..) {
+            record_exchange(&journal, &self.peer, &exchange, shade);
         }
         self.journal = Some(journal.clone());
         let since_start = std::time::Duration::from_micros(context.clock.tick().as_micros());
@@ -212,9 +213,12 @@ impl Talk {
     }
 
     fn observed(&mut self, exchange: Exchange) {
+        // The reply to STARTTLS is the last in the clear; it is reported when TLS stands already.
+        let under_tls = exchange.verb != Verb::StartTls && self.driver.machine().tls().is_some();
+        let shade = if under_tls { Shade::Encrypted } else { Shade::Clear };
         match &self.journal {
-            Some(journal) => record_exchange(journal, &self.peer, &exchange),
-            None if self.before.len() < LINES_BEFORE => self.before.push(exchange),
+            Some(journal) => record_exchange(journal, &self.peer, &exchange, shade),
+            None if self.before.len() < LINES_BEFORE => self.before.push((exchange, shade)),
             None => {}
         }
     }
@@ -229,10 +233,20 @@ impl Talk {
     }
 }
 
-fn record_exchange(journal: &Journal, peer: &Peer, exchange: &Exchange) {
+/// How a line travelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shade {
+    Clear,
+    Encrypted,
+}
+
+fn record_exchange(journal: &Journal, peer: &Peer, exchange: &Exchange, shade: Shade) {
+    let shaded = |event: TrailEvent| {
+        if shade == Shade::Encrypted { event.encrypted() } else { event }
+    };
     if !exchange.line.is_empty() {
         let line = journal.event(Kind::SmtpLine).peer(peer).line(Direction::In, &exchange.line);
-        journal.record(line);
+        journal.record(shaded(line));
     }
     let outcome = match exchange.reply.code {
         code if code.is_temporary() => Outcome::Temporary,
@@ -240,5 +254,5 @@ fn record_exchange(journal: &Journal, peer: &Peer, exchange: &Exchange) {
         _ => Outcome::Ok,
     };
     let reply = journal.event(Kind::SmtpLine).peer(peer).line(Direction::Out, &exchange.reply);
-    journal.record(reply.outcome(outcome).took(exchange.took));
+    journal.record(shaded(reply.outcome(outcome).took(exchange.took)));
 }

@@ -92,7 +92,13 @@ pub(super) async fn inbox(home: &System, roots: &Path) -> Result<Vec<Letter>, Fa
 
 /// What a person reads of a letter, made safe to show.
 pub(super) fn first_lines(letter: &Letter) -> Vec<String> {
-    letter.text(WIDTH).lines().filter(|line| !line.is_empty()).take(LINES).map(str::to_owned).collect()
+    letter
+        .text(WIDTH)
+        .lines()
+        .filter(|line| !line.is_empty())
+        .take(LINES)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The octets of the attachment with that name.
