@@ -52,6 +52,10 @@ pub(crate) enum Command {
     Alias(crate::people::AliasArgs),
     /// Adds, lists and removes domains
     Domain(crate::people::DomainArgs),
+    /// Reads and writes mail, as a user
+    Mail(crate::mail::MailArgs),
+    /// Looks at letters that wait, and does something about them
+    Queue(crate::queue::QueueArgs),
     /// Shows the journey of a letter
     Trace(crate::trace::TraceArgs),
     /// Counts every letter: what came in against what became of it
@@ -74,7 +78,9 @@ pub(crate) struct ConfigArgs {
 
 /// The arguments of each agent.
 #[derive(Args, Debug, Clone)]
-#[command(after_help = "Example:\n  posthaste mta -c /srv/mail/posthaste.toml --set log.level=debug")]
+#[command(
+    after_help = "Example:\n  posthaste mta -c /srv/mail/posthaste.toml --set log.level=debug"
+)]
 pub(crate) struct AgentArgs {
     #[command(flatten)]
     pub(crate) file: ConfigArgs,

@@ -9,8 +9,10 @@ mod demo;
 mod exit;
 mod init;
 mod ledger;
+mod mail;
 mod output;
 mod people;
+mod queue;
 mod reload;
 mod status;
 mod trace;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         Command::Account(args) => people::account(args),
         Command::Alias(args) => people::alias(args),
         Command::Domain(args) => people::domain(args),
+        Command::Mail(args) => mail::run(args),
+        Command::Queue(args) => queue::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Ledger(args) => ledger::run(args),
     }
