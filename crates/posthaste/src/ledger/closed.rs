@@ -6,8 +6,8 @@ use std::sync::Arc;
 use disk::{Disk, RealDisk};
 use mailbox::Mailboxes;
 use net::Clock;
-use queue::{Queue, State};
-use service::ledger::{Act, Fact};
+use queue::Queue;
+use service::ledger::Fact;
 use service::{Config, Exit, Fatal, Paths};
 
 /// What the MTA's store says.
@@ -19,19 +19,12 @@ pub(crate) async fn queue(config: &Config) -> Result<Vec<Fact>, Fatal> {
     if !directory.exists() {
         return Ok(Vec::new());
     }
-    let cannot = |error: disk::Error| unreadable("queue", error.kind() == disk::ErrorKind::Busy, &error);
+    let cannot =
+        |error: disk::Error| unreadable("queue", error.kind() == disk::ErrorKind::Busy, &error);
     let mut options = queue::Options::new(directory);
     options.commit.log.segment = config.storage.log_segment;
     let (queue, writer, _) = Queue::open(real_disk(), options).map_err(cannot)?;
-    queue.settle().await.map_err(cannot)?;
-    let mut facts = Vec::new();
-    let mut take = |entry: disk::custody::Entry| facts.extend(Fact::try_from(&entry));
-    queue.custody(&mut take).map_err(cannot)?;
-    for verified in queue.verify().iter().filter(|verified| verified.wrong.is_none()) {
-        let letter = &verified.letter;
-        let waiting = letter.recipients.iter().filter(|r| r.progress.state == State::Waiting);
-        facts.extend(waiting.map(|r| Fact::new(letter.journey, &r.address, Act::Queued)));
-    }
+    let facts = mta::control::facts(&queue).await.map_err(cannot)?;
     writer.close();
     Ok(facts)
 }
