@@ -100,6 +100,11 @@ impl Letter {
         self.journey
     }
 
+    /// The reverse-path as the journey shows it: without brackets, empty for the null one.
+    fn sender(&self) -> String {
+        self.path.address().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// The connection to the MTA, while there is one.
     pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
         self.relay.as_mut()
@@ -200,10 +205,9 @@ impl Letter {
         };
         relay.machine().body(now, None);
         let mut event = Event::new(Kind::Submitted, self.journey)
-            .from(self.path.address().map(ToString::to_string).unwrap_or_default())
+            .from(self.sender())
             .text(completed.changes.join(" "));
-        event.count = Some(self.recipients.iter().filter(|it| it.is_accepted).count() as u64);
-        event.message_id = completed.message_id;
+        event.message_id = completed.message_id.map(|id| format!("<{id}>"));
         event.peer = origin.peer.map(|peer| peer.to_string());
         shared.trail.record(event);
         let mut first = completed.header;
@@ -423,7 +427,7 @@ impl Letter {
         );
         let outcome = if why.is_temporary() { Outcome::Temporary } else { Outcome::Permanent };
         let event = Event::new(Kind::Refused, self.journey)
-            .from(&self.path)
+            .from(self.sender())
             .outcome(outcome)
             .text(why.to_reply());
         shared.trail.record(event);

@@ -78,7 +78,8 @@ fn verb(verb: &Verb) -> Result<Exit, Fatal> {
         Verb::Remove { alias, to, place } => {
             let people = People::open(place)?;
             people.change(|draft| draft.remove_alias(alias, to))?;
-            done(place, "removed", alias);
+            let still = people.snapshot()?.aliases().any(|left| left.address == *alias);
+            done(place, if still { "removed targets of" } else { "removed" }, alias);
             Ok(Exit::Done)
         }
     }

@@ -257,6 +257,13 @@ fn what_is_offered_depends_on_the_connection() {
     assert_eq!(best(&["GSSAPI"], &bound()), None);
 }
 
+#[test]
+fn an_empty_authorization_name_is_none() {
+    let mut server =
+        Server::new(Mechanism::ScramSha256, ChannelBinding::default(), SERVER_NONCE.to_owned());
+    assert!(matches!(server.step(Some(b"n,a=,n=user,r=abc")), Ok(Step::FindVerifier { .. })));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -129,6 +129,8 @@ impl Scram {
             _ => return Err(malformed()),
         };
         let authzid = match authzid.strip_prefix("a=") {
+            // RFC 5802 §7 wants a name here; GNU SASL writes an empty one for none.
+            Some("") => None,
             Some(name) => Some(prepare(&unescape(name)?)?.into_owned()),
             None if authzid.is_empty() => None,
             None => return Err(malformed()),
