@@ -56,6 +56,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Ends when whoever started us in their care is gone.
+    orphaned: tokio::task::JoinHandle<()>,
 }
 
 /// What a signal asks for.
@@ -83,7 +85,9 @@ fn up(args: &UpArgs) -> Result<Exit, Fatal> {
             wards.push(Ward::start(agent, &args.agent)?);
         }
         let drain = now.limits.drain + PATIENCE;
+        let balances = tokio::spawn(crate::ledger::daily::keep(config));
         let outcome = tend(&mut wards, &args.agent, &paths, &mut signals).await;
+        balances.abort();
         stop(&mut wards, drain, &mut signals).await;
         outcome
     })
@@ -311,6 +315,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            orphaned: tokio::spawn(service::daemon::orphaned()),
         })
     }
 
@@ -318,6 +323,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.interrupt.recv() => Wish::Stop,
+            _ = &mut self.orphaned => Wish::Stop,
             _ = self.hangup.recv() => Wish::Reload,
         }
     }

@@ -308,8 +308,9 @@ where
     }
 }
 
-/// Waits until the supervisor, if there is one, is gone.
-async fn orphaned() {
+/// Waits until the supervisor, if there is one, is gone. For `up` itself when something stands
+/// above it, as the demo does. To be called once in a process: it listens at standard input.
+pub async fn orphaned() {
     if std::env::var_os(SUPERVISED).is_none() {
         return std::future::pending().await;
     }

@@ -1,9 +1,11 @@
 //! The DNS of the demo's world: an authoritative server on loopback that knows the demo's domains
 //! and nothing else. It forwards no question. Called by `demo::world`.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hickory_server::Server;
@@ -15,8 +17,9 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use net::nameserver::Sockets;
 
 use service::Fatal;
+use tokio::sync::oneshot;
 
-use super::fault;
+use super::{fault, fault_at};
 use crate::init::Record;
 
 /// A TCP connection may stay idle this long.
@@ -26,24 +29,37 @@ const TCP_ANSWERS: usize = 32;
 /// Seconds that an answer may be kept.
 const TTL: u32 = 60;
 
-/// The running name server; it stops with the value.
+/// A name server on an address that nobody else has; it stops with the value. It has a thread of
+/// its own, so that it answers at once, whatever the demo is busy with.
 pub(super) struct NameServer {
     address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
+    zone: Option<oneshot::Sender<Catalog>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl NameServer {
-    /// Serves the records on sockets that are bound already.
-    pub(super) fn start(sockets: Sockets, records: &[Record]) -> Result<NameServer, Fatal> {
-        let address = sockets.address;
-        let mut server = Server::new(catalog(records)?);
-        server.register_socket(sockets.udp);
-        server.register_listener(sockets.tcp, TCP_TIMEOUT, TCP_ANSWERS);
-        let task = tokio::spawn(async move {
-            // It ends when the task is aborted; an error before that shows as failed lookups.
-            let _ = server.block_until_done().await;
-        });
-        Ok(NameServer { address, task })
+    /// Takes the first address of these that is free; it answers nothing yet.
+    pub(super) fn lease(candidates: Vec<SocketAddr>) -> Result<NameServer, Fatal> {
+        let (tell, told) = mpsc::channel();
+        let (zone, give) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let serving = move || run(candidates, &tell, give, stopped);
+        let thread = std::thread::Builder::new()
+            .name("names".into())
+            .spawn(serving)
+            .map_err(|error| fault_at(&"no thread for the name server", &error))?;
+        let address = told.recv().map_err(|_| fault("the name server did not start"))?;
+        let address = address
+            .map_err(|error| fault_at(&"no free loopback address for a name server", &error))?;
+        Ok(NameServer { address, zone: Some(zone), stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Answers with these records from now on.
+    pub(super) fn serve(&mut self, records: &[Record]) -> Result<(), Fatal> {
+        let catalog = catalog(records)?;
+        let given = self.zone.take().map(|zone| zone.send(catalog));
+        given.filter(Result::is_ok).map(drop).ok_or_else(|| fault("the name server has ended"))
     }
 
     /// `ADDR:PORT`.
@@ -54,8 +70,52 @@ impl NameServer {
 
 impl Drop for NameServer {
     fn drop(&mut self) {
-        self.task.abort();
+        drop((self.zone.take(), self.stop.take()));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
+}
+
+/// The thread: binds, waits for the zone, serves.
+fn run(
+    candidates: Vec<SocketAddr>,
+    tell: &mpsc::Sender<io::Result<SocketAddr>>,
+    give: oneshot::Receiver<Catalog>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(tell.send(Err(error))),
+    };
+    runtime.block_on(async {
+        let sockets = match bind(candidates).await {
+            Ok(sockets) => sockets,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        // Whoever asked for it may be gone; then the zone never comes.
+        let _ = tell.send(Ok(sockets.address));
+        let Ok(catalog) = give.await else { return };
+        let mut server = Server::new(catalog);
+        server.register_socket(sockets.udp);
+        server.register_listener(sockets.tcp, TCP_TIMEOUT, TCP_ANSWERS);
+        tokio::select! {
+            _ = server.block_until_done() => {}
+            _ = stopped => {}
+        }
+    });
+}
+
+async fn bind(candidates: Vec<SocketAddr>) -> io::Result<Sockets> {
+    let mut last = io::Error::other("no address was named");
+    for address in candidates {
+        match Sockets::bind(address).await {
+            Ok(sockets) => return Ok(sockets),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// One zone for everything: the demo's world has no other servers to delegate to.

@@ -246,7 +246,9 @@ impl System {
         let log = File::create(&path).map_err(|error| fault_at(&path.display(), &error))?;
         let again = log.try_clone().map_err(|error| fault_at(&path.display(), &error))?;
         // A group of its own: Ctrl-C at the terminal is for the demo, which ends them in order.
-        command.stdin(Stdio::null()).stdout(log).stderr(again).process_group(0);
+        // Its standard input ends with the demo, however that ends: then it ends too.
+        command.env(service::daemon::SUPERVISED, "1").stdin(Stdio::piped());
+        command.stdout(log).stderr(again).process_group(0);
         command.spawn().map_err(|error| fault_at(&name, &error))
     }
 }

@@ -3,8 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-
-use net::nameserver::Sockets;
+use std::thread::ScopedJoinHandle;
 
 use service::Fatal;
 
@@ -69,29 +68,21 @@ impl World {
     /// Makes and starts a world; ready when this returns.
     pub(super) async fn start(layout: &Layout) -> Result<World, Fatal> {
         let folder = folder(layout)?;
-        let (network, sockets) = lease(layout.port_offset).await?;
+        let (network, mut names) = lease(layout.port_offset)?;
         let authority = Authority::new()?;
         let plan = Plan {
             layout,
             authority: &authority,
             path: &folder.path,
             network,
-            dns: sockets.address,
+            dns: names.address(),
         };
         write(&folder.path.join("roots.pem"), authority.pem().as_bytes())?;
-        let relay = match layout.smarthost {
-            Smarthost::Absent => None,
-            Smarthost::Present => Some(plan.system("relay.test", "red", 4)?),
-        };
-        if let Some(relay) = &relay {
-            relay.is_gateway_for("red.test")?;
-        }
-        let red = plan.system("red.test", "alice", 2)?;
-        let blue = plan.system("blue.test", "bob", 3)?;
+        let (red, blue, relay) = plan.systems()?;
         let systems = [Some(&red), Some(&blue), relay.as_ref()];
         let records: Vec<_> =
             systems.into_iter().flatten().flat_map(|system| system.records.clone()).collect();
-        let names = NameServer::start(sockets, &records)?;
+        names.serve(&records)?;
         let mut world = World { red, blue, relay, names, folder };
         world.red.start(Agents::All)?;
         world.blue.start(layout.blue)?;
@@ -161,6 +152,23 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// All systems. Each makes keys and hashes a password, which takes a processor a while.
+    fn systems(&self) -> Result<(System, System, Option<System>), Fatal> {
+        std::thread::scope(|scope| {
+            let blue = scope.spawn(|| self.system("blue.test", "bob", 3));
+            let relay = match self.layout.smarthost {
+                Smarthost::Absent => None,
+                Smarthost::Present => Some(scope.spawn(|| self.system("relay.test", "red", 4))),
+            };
+            let red = self.system("red.test", "alice", 2)?;
+            let relay = relay.map(joined).transpose()?;
+            if let Some(relay) = &relay {
+                relay.is_gateway_for("red.test")?;
+            }
+            Ok((red, joined(blue)?, relay))
+        })
+    }
+
     fn system(&self, domain: &str, account: &str, at: u8) -> Result<System, Fatal> {
         let [a, b, c] = self.network;
         let ip = IpAddr::V4(Ipv4Addr::new(a, b, c, at));
@@ -183,6 +191,11 @@ impl Plan<'_> {
     }
 }
 
+/// What a thread of [`Plan::systems`] has made.
+fn joined(thread: ScopedJoinHandle<'_, Result<System, Fatal>>) -> Result<System, Fatal> {
+    thread.join().unwrap_or_else(|_| Err(fault("a system could not be made")))
+}
+
 /// The lines that send red's mail through the relay, logged in as an account there.
 fn smarthost(relay: &System, world: &Path) -> Result<String, Fatal> {
     let secret = world.join("smarthost.password");
@@ -198,18 +211,17 @@ fn smarthost(relay: &System, world: &Path) -> Result<String, Fatal> {
 
 /// A network of loopback addresses that no other demo has: whoever holds the name server's sockets
 /// holds the network.
-async fn lease(port_offset: u16) -> Result<([u8; 3], Sockets), Fatal> {
-    let mut last = None;
-    for third in 1..=WORLDS {
-        let network = [127, 0, third];
-        let ip = Ipv4Addr::new(127, 0, third, 1);
-        match Sockets::bind(SocketAddr::new(ip.into(), 53 + port_offset)).await {
-            Ok(sockets) => return Ok((network, sockets)),
-            Err(error) => last = Some(error),
+fn lease(port_offset: u16) -> Result<([u8; 3], NameServer), Fatal> {
+    let port = 53 + port_offset;
+    let candidates = (1..=WORLDS).map(|third| (Ipv4Addr::new(127, 0, third, 1), port).into());
+    let names = NameServer::lease(candidates.collect())?;
+    match names.address().ip() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            Ok(([a, b, c], names))
         }
+        IpAddr::V6(_) => Err(fault("the name server's address is not of IPv4")),
     }
-    let why = last.map_or_else(String::new, |error| error.to_string());
-    Err(fault(format!("no free loopback address for a name server: {why}")))
 }
 
 /// A new folder, or the one to keep.

@@ -139,7 +139,7 @@ pub struct Event {
     /// Whether a line was encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<bool>,
-    /// So many events like this (of [`Kind::Dropped`]).
+    /// So many events like this (of [`Kind::Dropped`]), or so many recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }
@@ -194,10 +194,12 @@ impl Event {
         self
     }
 
-    /// From whom (the reverse-path).
+    /// From whom (the reverse-path), with angle brackets or without.
     #[must_use]
     pub fn from(mut self, sender: impl fmt::Display) -> Self {
-        self.sender = Some(sender.to_string());
+        let path = sender.to_string();
+        let bare = path.strip_prefix('<').and_then(|path| path.strip_suffix('>'));
+        self.sender = Some(bare.map(str::to_owned).unwrap_or(path));
         self
     }
 
