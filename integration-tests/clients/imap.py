@@ -26,7 +26,7 @@ ok(first.login(ALICE, PASSWORD))
 second = imaplib.IMAP4_SSL(HOST, int(os.environ["IMAPS"]), ssl_context=context, timeout=20)
 ok(second.authenticate("PLAIN", lambda _: f"\0{ALICE}\0{PASSWORD}".encode()))
 
-ok(first.create("Work/Projekte &- M&APw-nchen"))
+ok(first.create('"Work/Projekte &- M&APw-nchen"'))
 names = b" ".join(ok(first.list()))
 assert b"M&APw-nchen" in names, names
 assert int(ok(first.select("INBOX"))[0]) == 0
@@ -50,7 +50,8 @@ assert ok(first.search(None, "ALL"))[0].split() == [b"1", b"2", b"3", b"4"]
 ok(second.noop())
 assert ok(second.search(None, "ALL"))[0].split() == [b"1", b"2", b"3", b"4"]
 ok(first.store("4", "+FLAGS", "(\\Deleted)"))
-assert ok(first.expunge()) == [b"4"]
+# imaplib hands out the EXPUNGE of the MOVE here as well.
+assert ok(first.expunge())[-1] == b"4"
 status = ok(second.status("Archive", "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)"))[0]
 assert b"MESSAGES 2" in status, status
 
@@ -66,7 +67,7 @@ second.send(b"DONE\r\n")
 while not (line := second.readline()).startswith(tag):
     assert line.startswith(b"* "), line
 
-ok(first.rename("Work/Projekte &- M&APw-nchen", "Work/Done"))
+ok(first.rename('"Work/Projekte &- M&APw-nchen"', "Work/Done"))
 ok(first.delete("Work/Done"))
 ok(first.close())
 ok(first.logout())

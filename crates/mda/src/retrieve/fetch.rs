@@ -51,6 +51,7 @@ impl Session {
         if numbering == Numbering::Uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }
+        without_repeats(&mut items);
         let places = self.selected()?.places(numbering, set)?;
         let seen = self.mark_seen(&places, &items).await;
         let mut worst: Option<Error> = None;
@@ -132,8 +133,14 @@ impl Session {
         };
         let mut sources = Sources { content: None, header: None, structure: None };
         let mut pieces = Vec::with_capacity(items.len() + 1);
+        let mut inline = 0;
         for item in items {
-            pieces.push(self.piece(item, (&mailbox, &now, &letter), &mut sources).await?);
+            let piece = self.piece(item, (&mailbox, &now, &letter), &mut sources).await?;
+            inline += piece.inline();
+            if inline > limits::INLINE {
+                return Err(Error::Limit("header fields of one letter asked for at once"));
+            }
+            pieces.push(piece);
         }
         if newly_seen && !items.contains(&FetchItem::Flags) {
             // RFC 3501 §6.4.5: a change of \Seen should be part of the answer.
@@ -320,6 +327,16 @@ impl Session {
     }
 }
 
+impl Piece {
+    /// Octets of the letter that this holds in memory.
+    fn inline(&self) -> usize {
+        match self {
+            Piece::Whole(FetchData::Section { content: Body::Inline(octets), .. }) => octets.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl Sources {
     fn content(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Content, Error> {
         if self.content.is_none() {
@@ -336,6 +353,12 @@ impl Sources {
         self.header = Some(header.clone());
         Ok(header)
     }
+}
+
+/// Asked twice, told once.
+fn without_repeats(items: &mut Vec<FetchItem>) {
+    let mut seen = std::collections::HashSet::new();
+    items.retain(|item| seen.insert(item.clone()));
 }
 
 /// The journey that our own newest Received line names.

@@ -29,3 +29,6 @@ pub(super) const LOGIN_FAILURES: u32 = 3;
 
 /// Octets that a session may still have to send when it says goodbye.
 pub(super) const LAST_WORDS: usize = 1;
+
+/// Octets of header fields that one letter's answer may hold at once; the bodies are streamed.
+pub(super) const INLINE: usize = 8 * 1024 * 1024;

@@ -65,6 +65,7 @@ impl Session {
         }
         let selected = self.selected()?;
         let test = prepare(&key, selected, &charset)?;
+        let reads = needs_letters(&test);
         let mut found = NumberSet::new();
         for place in 0..selected.view.len() {
             if let Some(selected) = &self.selected
@@ -76,7 +77,7 @@ impl Session {
                     Numbering::Sequence => one.sequence.get(),
                 });
             }
-            if place % limits::LETTERS_PER_TURN == 0 || needs_letters(&test) {
+            if place % limits::LETTERS_PER_TURN == 0 || reads {
                 tokio::task::yield_now().await;
                 if self.is_over() {
                     break;

@@ -155,16 +155,6 @@ impl Selected {
         Some(Numbered { sequence, letter })
     }
 
-    /// The letters that a set means, in order.
-    pub(super) fn letters(
-        &self,
-        numbering: Numbering,
-        set: &SequenceSet,
-    ) -> Result<Vec<Numbered>, Failure> {
-        let places = self.places(numbering, set)?;
-        Ok(places.into_iter().flat_map(|(from, to)| from..to).filter_map(|p| self.at(p)).collect())
-    }
-
     /// The UIDs that a set means.
     pub(super) fn uids(&self, numbering: Numbering, set: &SequenceSet) -> Result<UidSet, Failure> {
         let mut uids = UidSet::new();

@@ -3,7 +3,7 @@
 use mailbox::{FlagChange, How};
 use protocol::imap::command::{Store, StoreAction, StoreEcho};
 use protocol::imap::fetch::FetchData;
-use protocol::imap::{ConditionCode, Numbering, StatusText};
+use protocol::imap::{ConditionCode, Numbering, SequenceSet, StatusText};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
@@ -25,15 +25,27 @@ impl Session {
         let change = FlagChange { uids, how, flags, keywords, unchanged_since: None };
         let mailbox = selected.mailbox.clone();
         let changed = self.shared.mailboxes.change_flags(&mailbox, change).await?;
-        let selected = self.selected()?;
-        selected.knows(changed.modseq);
-        let told =
-            if echo == StoreEcho::Told { selected.letters(numbering, &set)? } else { Vec::new() };
+        self.selected()?.knows(changed.modseq);
+        if echo == StoreEcho::Told && self.tell_stored(numbering, &set).await? {
+            let text = "some of the letters have been expunged meanwhile";
+            return Err(Failure::no(ConditionCode::ExpungeIssued, text));
+        }
+        Ok(StatusText::default())
+    }
+
+    /// Tells the flags of the letters of a set. Whether some have none any more, and that is worth
+    /// a word: RFC 2180 §4.2 for sequence numbers; UIDs that are gone are passed over.
+    async fn tell_stored(
+        &mut self,
+        numbering: Numbering,
+        set: &SequenceSet,
+    ) -> Result<bool, Failure> {
         let mut gone = false;
-        for one in told {
-            let Some(selected) = &mut self.selected else { break };
+        let places = self.selected()?.places(numbering, set)?;
+        for place in places.into_iter().flat_map(|(from, to)| from..to) {
+            let selected = self.selected()?;
+            let Some(one) = selected.at(place) else { continue };
             let now = selected.mailbox.view();
-            // RFC 2180 §4.2: letters expunged by others meanwhile have no flags to tell.
             let Some(letter) = now.letter(one.letter.uid) else {
                 gone = true;
                 continue;
@@ -48,10 +60,6 @@ impl Session {
             machine.fetch_end();
             self.pace().await;
         }
-        if gone && numbering == Numbering::Sequence {
-            let text = "some of the letters have been expunged meanwhile";
-            return Err(Failure::no(ConditionCode::ExpungeIssued, text));
-        }
-        Ok(StatusText::default())
+        Ok(gone && numbering == Numbering::Sequence)
     }
 }
