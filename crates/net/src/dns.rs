@@ -329,3 +329,6 @@ impl fmt::Debug for Resolver {
         write!(f, "Resolver({})", self.servers)
     }
 }
+
+#[cfg(test)]
+mod tests;

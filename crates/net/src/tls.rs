@@ -506,3 +506,6 @@ impl fmt::Debug for Roots {
         write!(f, "tls::Roots({})", self.count())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,3 +302,44 @@ impl std::fmt::Debug for Control {
         write!(f, "Control({})", self.shared.agent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_reload_that_is_refused_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("posthaste.toml");
+        let write = |text: &str| std::fs::write(&file, text).expect("written");
+        write("[limits]\nsessions = 5\n");
+        let config = ConfigHandle::load(&file, &[]).expect("no faults");
+        let control = Control::new(AgentName::Mta, &Clock::real(), &config, &Metrics::default());
+        let used = Arc::new(AtomicUsize::new(5));
+        let counted = Arc::clone(&used);
+        control.on_reload(move |config| {
+            let (sessions, counted) = (config.limits.sessions, Arc::clone(&counted));
+            Ok(Box::new(move || counted.store(sessions, Ordering::Relaxed)))
+        });
+        control.on_reload(|config| match config.limits.sessions {
+            13 => Err("13 brings bad luck".to_owned()),
+            _ => Ok(Box::new(|| {})),
+        });
+
+        write("[limits]\nsessions = 13\n");
+        let refused = control.reload().expect_err("refused");
+        assert_eq!(refused.kind, FaultKind::Configuration);
+        assert_eq!((used.load(Ordering::Relaxed), config.current().limits.sessions), (5, 5));
+
+        write("[limits]\nsessions = many\n");
+        let refused = control.reload().expect_err("not TOML");
+        assert!(refused.message.contains("posthaste.toml:2:"), "{refused}");
+        assert_eq!(config.current().limits.sessions, 5);
+
+        write("[limits]\nsessions = 7\n");
+        assert_eq!(control.reload().expect("taken").changed, ["limits.sessions"]);
+        assert_eq!((used.load(Ordering::Relaxed), config.current().limits.sessions), (7, 7));
+    }
+}

@@ -3,6 +3,7 @@
 //! opened here.
 
 mod closed;
+pub(crate) mod daily;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use clap::Args;
 use protocol::ipc::{Fault, FaultKind};
 use service::config::LocalDelivery;
 use service::ledger::{AskCustody, Balance, Ledger};
+use service::trail::{Query, find};
 use service::{AgentName, Config, Exit, Fatal, Paths};
 
 use crate::ask;
@@ -34,6 +36,9 @@ pub(crate) struct LedgerArgs {
 
 /// How long an agent may take to look at all its files before it answers.
 const LOOK: Duration = Duration::from_secs(300);
+
+/// Violations whose letters are looked up in the trail: each is a pass over its files.
+const NAMED: usize = 20;
 
 /// The command.
 pub(crate) fn run(args: &LedgerArgs) -> ExitCode {
@@ -82,7 +87,19 @@ pub(crate) async fn take(config: &Config) -> Result<Balance, Fatal> {
             Err(fault) => return Err(ask::of_fault(agent, &fault)),
         }
     }
-    Ok(ledger.balance())
+    let mut balance = ledger.balance();
+    name_letters(&paths, &mut balance);
+    Ok(balance)
+}
+
+/// What a lost letter was called, only the trail may still know. It explains; it proves nothing.
+fn name_letters(paths: &Paths, balance: &mut Balance) {
+    let nameless = balance.violations.iter_mut().filter(|v| v.message_id.is_none());
+    for violation in nameless.take(NAMED) {
+        let events = find(&paths.trail(), &Query::Journey(violation.journey)).unwrap_or_default();
+        let of_letter = events.into_iter().filter(|r| r.event.journey == Some(violation.journey));
+        violation.message_id = of_letter.filter_map(|recorded| recorded.event.message_id).next();
+    }
 }
 
 async fn asked(paths: &Paths, agent: AgentName, ledger: &mut Ledger) -> Result<(), Fault> {

@@ -147,8 +147,11 @@ fn arrow(event: &Event) -> String {
 /// Everything an event says, most telling first.
 fn words(event: &Event) -> String {
     let mut parts: Vec<String> = Vec::new();
-    match (&event.sender, &event.recipient) {
+    let sender =
+        event.sender.as_deref().map(|sender| if sender.is_empty() { "<>" } else { sender });
+    match (sender, &event.recipient) {
         (Some(sender), Some(recipient)) => parts.push(format!("{sender} → {recipient}")),
+        (Some("<>"), None) => parts.push("from <>".to_owned()),
         (Some(sender), None) => parts.push(format!("from <{sender}>")),
         (None, Some(recipient)) => parts.push(format!("for {recipient}")),
         (None, None) => {}
@@ -166,9 +169,12 @@ fn words(event: &Event) -> String {
         (None, None) => {}
     }
     parts.extend(event.message_id.clone());
-    parts.extend(event.queue_id.as_ref().map(|id| format!("queue id {id}")));
+    let journey = event.journey.map(|journey| journey.to_string());
+    let other_id = event.queue_id.as_ref().filter(|id| Some(*id) != journey.as_ref());
+    parts.extend(other_id.map(|id| format!("queue id {id}")));
     parts.extend(event.cause.map(|cause| format!("because of {cause}")));
-    parts.extend(event.count.map(|count| format!("{count} events")));
+    let counted = if event.kind == Kind::Dropped { "events" } else { "recipients" };
+    parts.extend(event.count.map(|count| format!("{count} {counted}")));
     parts.extend(event.took_us.map(|took| format!("{}.{:03} ms", took / 1000, took % 1000)));
     parts.join("  ")
 }

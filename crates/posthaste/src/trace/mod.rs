@@ -34,6 +34,10 @@ pub(crate) struct TraceArgs {
     json: bool,
 }
 
+/// How often the trail is looked at before a letter is unknown, once every
+/// [`service::limits::TRAIL_POLL`].
+const TRIES: u32 = 3;
+
 /// The command.
 pub(crate) fn run(args: &TraceArgs) -> ExitCode {
     exit::of("trace", trace(args))
@@ -43,7 +47,15 @@ fn trace(args: &TraceArgs) -> Result<Exit, Fatal> {
     let config = args.file.load()?.current();
     let folder = Paths::new(&config.storage.data_dir).trail();
     let mut follower = Follower::new(&folder, Query::of(&args.what));
-    let events = batch(&mut follower, &folder)?;
+    let mut events = batch(&mut follower, &folder)?;
+    // Agents write a moment after the fact, and a script asks right after its 250.
+    for _ in 0..TRIES {
+        if !events.is_empty() {
+            break;
+        }
+        std::thread::sleep(service::limits::TRAIL_POLL);
+        events = batch(&mut follower, &folder)?;
+    }
     if events.is_empty() && !args.follow {
         let days = config.trail.keep.as_secs() / 86_400;
         output::complain(&format!(

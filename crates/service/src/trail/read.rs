@@ -53,18 +53,22 @@ impl Query {
         match self {
             Query::All => true,
             Query::Journey(id) => event.journey == Some(*id) || event.cause == Some(*id),
-            Query::MessageId(id) => event.message_id.as_deref() == Some(id),
+            Query::MessageId(id) => event.message_id.as_deref().map(bare) == Some(bare(id)),
             Query::Address(address) => {
                 let is = |text: &Option<String>| {
                     text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(address))
                 };
                 // A Message-ID typed without its angle brackets looks like an address.
-                let id = event.message_id.as_deref();
-                let bare = id.and_then(|id| id.strip_prefix('<')?.strip_suffix('>'));
-                is(&event.sender) || is(&event.recipient) || bare == Some(address)
+                let id = event.message_id.as_deref().map(bare);
+                is(&event.sender) || is(&event.recipient) || id == Some(address)
             }
         }
     }
+}
+
+/// A Message-ID without its angle brackets.
+fn bare(id: &str) -> &str {
+    id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id)
 }
 
 /// All events of the letters that `query` names, by time.
