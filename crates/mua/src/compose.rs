@@ -22,10 +22,9 @@ use crate::failure::Failure;
 pub fn people(typed: &str) -> Result<Vec<Correspondent>, Failure> {
     let mut found = Vec::new();
     for one in values::addresses(typed.as_bytes()) {
-        let address = one
-            .address
-            .parse()
-            .map_err(|error| Failure::usage(format!("{:?} is no address: {error}", one.address)))?;
+        let address = one.address.parse().map_err(|error| {
+            Failure::usage(format!("{:?} holds no address that can be sent to: {error}", typed.trim()))
+        })?;
         found.push(Correspondent { name: one.name, address });
     }
     if found.is_empty() && !typed.trim().is_empty() {

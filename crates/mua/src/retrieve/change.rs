@@ -1,13 +1,16 @@
 //! Changes to letters: moved, marked, removed.
 
-use protocol::imap::command::{Command, Numbering, Store, StoreAction, StoreEcho, Transfer};
+use protocol::imap::command::{Command, Numbering, Search, Store, StoreAction, StoreEcho, Transfer};
 use protocol::imap::flag::{Flag, Keyword, SpecialUse};
 use protocol::imap::mailbox::MailboxName;
+use protocol::imap::search::SearchKey;
 
 use super::folders;
 use super::list::{self, Access, uid_set};
+use super::search::uids_of;
 use crate::failure::Failure;
 use crate::session::imap::Imap;
+use crate::show::safe;
 
 /// A mark set or taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,29 +67,54 @@ impl Mark {
     }
 }
 
-/// Sets and takes away marks. The folder is opened.
+/// Sets and takes away marks; gives the letters that were there to be marked.
 ///
 /// # Errors
-/// As [`Imap::run`].
+/// None of the letters is there; as [`Imap::run`].
 pub async fn mark(
     session: &mut Imap<'_>,
     folder: &MailboxName,
     uids: &[u32],
     marks: &[Mark],
-) -> Result<(), Failure> {
+) -> Result<Vec<u32>, Failure> {
     list::open(session, folder, Access::Change).await?;
+    let uids = present(session, folder, uids).await?;
     for mark in marks {
         session
             .run(&Command::Store(Store {
                 numbering: Numbering::Uid,
-                set: uid_set(uids),
+                set: uid_set(&uids),
                 action: mark.action,
                 echo: StoreEcho::Silent,
                 flags: vec![mark.flag.clone()],
             }))
             .await?;
     }
-    Ok(())
+    Ok(uids)
+}
+
+/// Those of the letters that are there. Commands by UID say nothing of those that are not
+/// (RFC 9051 §6.4.9), and people want to be told.
+async fn present(
+    session: &mut Imap<'_>,
+    folder: &MailboxName,
+    uids: &[u32],
+) -> Result<Vec<u32>, Failure> {
+    let search = Search {
+        numbering: Numbering::Uid,
+        returns: None,
+        charset: None,
+        key: SearchKey::Uid(uid_set(uids)),
+    };
+    let mut found = uids_of(session.run(&Command::Search(search)).await?.data);
+    found.sort_unstable();
+    if found.is_empty() {
+        return Err(Failure::no(format!(
+            "none of these letters is in {}; `posthaste mail list` shows the numbers",
+            safe::line(folder.as_str())
+        )));
+    }
+    Ok(found)
 }
 
 /// How letters left their folder.
@@ -99,29 +127,32 @@ pub enum Moved {
     CopiedAndMarked,
 }
 
-/// Moves letters to another folder (RFC 6851, else by copying).
+/// Moves letters to another folder (RFC 6851, else by copying); gives those that were there to be
+/// moved.
 ///
 /// # Errors
-/// As [`Imap::run`]; with advice when the folder does not exist.
+/// None of the letters is there, nor the folder; as [`Imap::run`].
 pub async fn move_to(
     session: &mut Imap<'_>,
     folder: &MailboxName,
     uids: &[u32],
     target: &MailboxName,
-) -> Result<Moved, Failure> {
+) -> Result<(Vec<u32>, Moved), Failure> {
     list::open(session, folder, Access::Change).await?;
     session.know_capabilities().await?;
+    let uids = present(session, folder, uids).await?;
+    let set = uid_set(&uids);
     let transfer =
-        Transfer { numbering: Numbering::Uid, set: uid_set(uids), mailbox: target.clone() };
+        Transfer { numbering: Numbering::Uid, set: set.clone(), mailbox: target.clone() };
     if session.has("MOVE") {
         session.run(&Command::Move(transfer)).await?;
-        return Ok(Moved::Whole);
+        return Ok((uids, Moved::Whole));
     }
     session.run(&Command::Copy(transfer)).await?;
     session
         .run(&Command::Store(Store {
             numbering: Numbering::Uid,
-            set: uid_set(uids),
+            set: set.clone(),
             action: StoreAction::Add,
             echo: StoreEcho::Silent,
             flags: vec![Flag::Deleted],
@@ -129,10 +160,10 @@ pub async fn move_to(
         .await?;
     // RFC 4315 §2.1: without UID EXPUNGE, letters that others marked would go too.
     if session.has("UIDPLUS") {
-        session.run(&Command::UidExpunge(uid_set(uids))).await?;
-        return Ok(Moved::Whole);
+        session.run(&Command::UidExpunge(set)).await?;
+        return Ok((uids, Moved::Whole));
     }
-    Ok(Moved::CopiedAndMarked)
+    Ok((uids, Moved::CopiedAndMarked))
 }
 
 /// The folder that a person means: one of that name, or by what it is for (`trash`, `archive`,

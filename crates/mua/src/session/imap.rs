@@ -306,7 +306,12 @@ impl<'a> Imap<'a> {
             _ => Kind::No,
         };
         let said = safe::line(&text.text);
-        Failure::new(kind, format!("{} refused {name}: {said}", self.server))
+        let hint = match &text.code {
+            // RFC 9051 §7.1: it would work if the mailbox were there.
+            Some(Code::TryCreate) => "; `posthaste mail folders --create NAME` makes a folder",
+            _ => "",
+        };
+        Failure::new(kind, format!("{} refused {name}: {said}{hint}", self.server))
     }
 }
 

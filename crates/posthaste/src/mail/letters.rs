@@ -40,7 +40,7 @@ pub(super) struct ListArgs {
 }
 
 /// Finds letters.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Clone)]
 #[command(after_help = "Words and \"quoted phrases\" are looked for everywhere in a letter. \
     Everything that is said must hold; - in front negates.\n\
     from: to: cc: bcc: reply-to: subject: message-id: body: header:NAME=TEXT\n\
@@ -147,6 +147,8 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit, Failure> 
 }
 
 pub(super) async fn search(desk: &Desk, args: &SearchArgs) -> Result<Exit, Failure> {
+    let mut args = args.clone();
+    take_options(&mut args)?;
     let query = query::parse(&typed(&args.query), desk.clock.now())?;
     let mut session = Imap::open(desk).await?;
     let here = args.place.name()?;
@@ -163,6 +165,40 @@ pub(super) async fn search(desk: &Desk, args: &SearchArgs) -> Result<Exit, Failu
         }
     }
     Ok(if count == 0 { Exit::No } else { Exit::Done })
+}
+
+/// Options behind the first word: clap takes them for words of the query, because words may begin
+/// with a hyphen.
+fn take_options(args: &mut SearchArgs) -> Result<(), Failure> {
+    let mut words = std::mem::take(&mut args.query).into_iter();
+    while let Some(word) = words.next() {
+        let (name, mut value) = match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+            _ => (word.as_str(), None),
+        };
+        let mut value = || {
+            value.take().or_else(|| words.next()).ok_or_else(|| {
+                Failure::usage(format!("{name} wants a value; `posthaste mail search --help`"))
+            })
+        };
+        match name {
+            "--json" => args.json = true,
+            "--folder" | "-f" => args.place.folder = value()?,
+            "--limit" | "-n" => {
+                let typed = value()?;
+                args.limit = typed
+                    .parse()
+                    .map_err(|_| Failure::usage(format!("{name}: {typed:?} is no number")))?;
+            }
+            name if name.starts_with("--") => {
+                return Err(Failure::usage(format!(
+                    "{name} is not known behind the words of a search; put it before them"
+                )));
+            }
+            _ => args.query.push(word),
+        }
+    }
+    Ok(())
 }
 
 /// The arguments as one query: the shell took the quotes away, so that an argument with spaces is
@@ -191,7 +227,7 @@ pub(super) async fn move_to(desk: &Desk, args: &MoveArgs) -> Result<Exit, Failur
     let (folder, uids) = (args.place.name()?, all_uids(&args.letters));
     let mut session = Imap::open(desk).await?;
     let target = change::target(&mut session, &args.to).await?;
-    let moved = change::move_to(&mut session, &folder, &uids, &target).await?;
+    let (uids, moved) = change::move_to(&mut session, &folder, &uids, &target).await?;
     session.close().await;
     if args.json {
         output::json(&json!({
@@ -204,19 +240,26 @@ pub(super) async fn move_to(desk: &Desk, args: &MoveArgs) -> Result<Exit, Failur
              deleted in {folder}"
         ));
     } else {
-        output::line(&format!("moved to {target}"));
+        let target = mua::show::safe::line(target.as_str());
+        output::line(&format!("{} moved to {target}", count(uids.len())));
     }
     Ok(Exit::Done)
+}
+
+fn count(letters: usize) -> String {
+    if letters == 1 { "1 letter".to_owned() } else { format!("{letters} letters") }
 }
 
 pub(super) async fn flag(desk: &Desk, args: &FlagArgs) -> Result<Exit, Failure> {
     let marks: Vec<Mark> = args.marks.split(',').map(Mark::parse).collect::<Result<_, _>>()?;
     let (folder, uids) = (args.place.name()?, all_uids(&args.letters));
     let mut session = Imap::open(desk).await?;
-    change::mark(&mut session, &folder, &uids, &marks).await?;
+    let uids = change::mark(&mut session, &folder, &uids, &marks).await?;
     session.close().await;
     if args.json {
         output::json(&json!({ "letters": uids, "folder": folder.as_str(), "marks": args.marks }));
+    } else {
+        output::line(&format!("{} marked {}", count(uids.len()), args.marks));
     }
     Ok(Exit::Done)
 }
@@ -261,7 +304,23 @@ pub(super) async fn watch(desk: &Desk, args: &WatchArgs) -> Result<Exit, Failure
 
 #[cfg(test)]
 mod tests {
-    use super::typed;
+    use super::*;
+
+    #[test]
+    fn options_may_follow_the_words() {
+        let words = |words: &[&str]| SearchArgs {
+            query: words.iter().map(|word| (*word).to_owned()).collect(),
+            place: InFolder { folder: "INBOX".into() },
+            limit: 50,
+            json: false,
+        };
+        let mut args = words(&["-is:read", "--json", "x", "-n", "3", "--folder=Sent"]);
+        take_options(&mut args).unwrap();
+        assert_eq!(args.query, ["-is:read", "x"]);
+        assert_eq!((args.json, args.limit, args.place.folder.as_str()), (true, 3, "Sent"));
+        assert!(take_options(&mut words(&["x", "--bogus"])).is_err());
+        assert!(take_options(&mut words(&["x", "--limit"])).is_err());
+    }
 
     #[test]
     fn the_shell_takes_quotes_away() {

@@ -149,7 +149,11 @@ async fn deliver(
         Some(text) => {
             // What was there is the quoted letter: ours goes above it.
             let below = std::mem::take(&mut draft.text);
-            draft.text = if below.trim().is_empty() { text } else { format!("{text}\n\n{below}") };
+            draft.text = if below.trim().is_empty() {
+                text
+            } else {
+                format!("{}\n\n{}", text.trim_end(), below.trim_start_matches('\n'))
+            };
         }
         None => edit(desk, &mut draft)?,
     }
