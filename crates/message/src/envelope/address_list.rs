@@ -54,7 +54,8 @@ impl Tokens<'_> {
             }
             _ => {
                 let ends = |octet: &u8| octet.is_ascii_whitespace() || b",:;<>@\"(".contains(octet);
-                let length = self.rest.iter().position(ends).unwrap_or(self.rest.len()).max(1);
+                let plain = self.rest.iter().position(ends).unwrap_or(self.rest.len()).max(1);
+                let length = encoded_word(self.rest).unwrap_or(plain);
                 let (word, rest) = self.rest.split_at_checked(length)?;
                 self.rest = rest;
                 Some(Token::Word(word.to_vec()))
@@ -89,6 +90,18 @@ impl Tokens<'_> {
         self.rest = self.rest.get(consumed..).unwrap_or_default();
         content
     }
+}
+
+/// Octets of the RFC 2047 word that the text begins with. Commas and the like have no business in
+/// one (§5 (3)) but are common: `=?utf-8?q?Doe,_John?=`.
+fn encoded_word(text: &[u8]) -> Option<usize> {
+    let inside = text.strip_prefix(b"=?")?;
+    let charset = memchr::memchr(b'?', inside)?;
+    let encoding = memchr::memchr(b'?', inside.get(charset + 1..)?)?;
+    let begin = charset + encoding + 2;
+    let content = memchr::memmem::find(inside.get(begin..)?, b"?=")?;
+    let whole = text.get(..2 + begin + content + 2)?;
+    (encoding == 1 && !whole.iter().any(u8::is_ascii_whitespace)).then_some(whole.len())
 }
 
 /// Where in an address the reader is.
@@ -264,6 +277,10 @@ mod tests {
         assert_eq!(
             read("=?utf-8?q?J=C3=B6?= <j@[192.0.2.1]>"),
             ["=?utf-8?q?J=C3=B6?=|j|[192.0.2.1]"]
+        );
+        assert_eq!(
+            read("=?utf-8?q?Doe,_J;<x@y>?= <j@x>, =?broken, k@x"),
+            ["=?utf-8?q?Doe,_J;<x@y>?=|j|x", "-|=?broken|", "-|k|x"]
         );
         assert_eq!(read(r#""a b"@c"#), ["-|a b|c"]);
         assert_eq!(read(" , ,a@b,, "), ["-|a|b"]);
