@@ -27,7 +27,10 @@ use protocol::{
 use rate::Rate;
 use relay::Relays;
 use service::{ConfigHandle, Context, Counter, Door, Logins, Trail};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// How a connection begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +109,7 @@ impl Shared {
             tls,
             auth: AuthPolicy { mechanisms, cleartext, requirement: AuthRequirement::BeforeMail },
             errors_limit: config.limits.errors_per_session,
-            timeouts: Timeouts { command: config.limits.idle, ..Timeouts::default() },
+            timeouts: timeouts(config.limits.idle),
             observe: Observe::Nothing,
             ..Config::smtp(config.hostname().as_str())
         }
@@ -116,6 +119,12 @@ impl Shared {
     fn new_journey(&self) -> Result<JourneyId, getrandom::Error> {
         Ok(JourneyId::new(self.clock.now(), getrandom::u32()?))
     }
+}
+
+/// A shorter limit counts within the body too; a longer one does not let a body dawdle.
+fn timeouts(idle: Duration) -> Timeouts {
+    let usual = Timeouts::default();
+    Timeouts { command: idle, data: idle.min(usual.data), ..usual }
 }
 
 /// One session, from accept to close.
