@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn every_command_has_help_with_an_example() {
+        Cli::command().debug_assert();
         let mut command = Cli::command();
-        command.debug_assert();
         for sub in command.get_subcommands_mut() {
             let name = sub.get_name().to_owned();
             if sub.get_subcommands().next().is_some() {

@@ -253,7 +253,7 @@ impl Default for Storage {
             data_dir: PathBuf::from("/var/lib/posthaste"),
             low_water_bytes: 256_000_000,
             low_water_inodes: 2_000,
-            log_segment: 64_000_000,
+            log_segment: 16_000_000,
         }
     }
 }

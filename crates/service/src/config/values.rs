@@ -405,7 +405,7 @@ pub mod duration {
     pub fn text(value: Duration) -> String {
         let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
         let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-        match units.into_iter().find(|(_, unit)| millis % unit == 0 && millis > 0) {
+        match units.into_iter().find(|(_, unit)| millis > 0 && millis.is_multiple_of(*unit)) {
             Some((name, unit)) => format!("{}{name}", millis / unit),
             None if millis == 0 => "0s".to_owned(),
             None => format!("{millis}ms"),
@@ -458,7 +458,7 @@ pub mod size {
 
     /// The shortest exact spelling.
     pub fn text(value: u64) -> String {
-        let exact = UNITS.iter().filter(|(_, unit)| value > 0 && value % unit == 0);
+        let exact = UNITS.iter().filter(|(_, unit)| value > 0 && value.is_multiple_of(*unit));
         match exact.min_by_key(|(_, unit)| value / unit) {
             Some((name, unit)) => format!("{}{name}", value / unit),
             None => format!("{value}B"),
