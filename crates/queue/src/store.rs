@@ -467,6 +467,9 @@ fn as_it_came(letter: &Letter) -> Letter {
     let mut first = letter.clone();
     first.delay_told = false;
     for recipient in &mut first.recipients {
+        if recipient.progress.attempts > 0 {
+            recipient.progress.next = letter.arrived;
+        }
         recipient.progress.state = State::Waiting;
         recipient.progress.attempts = 0;
         recipient.progress.last = None;

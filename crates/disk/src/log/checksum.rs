@@ -7,6 +7,12 @@
 #[derive(Debug, Clone, Copy)]
 pub struct Crc32c(u32);
 
+impl Default for Crc32c {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Crc32c {
     /// Of no bytes yet.
     pub const fn new() -> Self {

@@ -135,9 +135,14 @@ fn scan(salt: u64, bytes: Vec<u8>) -> Scan {
         run.push(Whole { header, start: at + super::record::HEADER });
         at += Header::extent(header.length as usize);
     }
+    // Every record begins at a multiple of eight and has the salt in its second eight bytes.
     let mut strays = Vec::new();
-    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= super::record::HEADER) {
-        match Header::decode(rest, salt) {
+    let salt_bytes = salt.to_le_bytes();
+    while let Some(rest) = bytes.get(at + 8..)
+        && let Some(skip) = rest.as_chunks::<8>().0.iter().position(|eight| *eight == salt_bytes)
+    {
+        at += 8 * skip;
+        match Header::decode(&bytes[at..], salt) {
             Found::Record(header, _) => {
                 strays.push(header);
                 at += Header::extent(header.length as usize);

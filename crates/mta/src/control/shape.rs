@@ -95,3 +95,69 @@ impl Shape {
         shape
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::journey::JourneyId;
+    use queue::{Origin, Progress, Recipient, Said, State};
+
+    use super::*;
+
+    fn letter(age: u64, to: &[&str], held: bool) -> Letter {
+        let now = Timestamp::from_seconds(1_795_000_000);
+        let arrived = now.before(Duration::from_secs(age));
+        let last = Some(Said { reason: "network".into(), ..Said::default() });
+        let recipient = |to: &&str| Recipient {
+            address: to.parse().expect("an address"),
+            parameters: Default::default(),
+            from: None,
+            progress: Progress {
+                state: State::Waiting,
+                attempts: 1,
+                next: now,
+                last: last.clone(),
+            },
+        };
+        Letter {
+            journey: JourneyId::new(arrived, 1),
+            cause: None,
+            origin: Origin::Accepted,
+            arrived,
+            expires: now,
+            sender: "<>".parse().expect("a path"),
+            parameters: Default::default(),
+            recipients: to.iter().map(recipient).collect(),
+            held: held.then(|| "why".to_owned()),
+            delay_told: false,
+            headers: bytes::Bytes::new(),
+            length: 1,
+        }
+    }
+
+    #[test]
+    fn recipients_are_counted_by_domain_and_age() {
+        let letters = [
+            letter(10, &["a@blue.test", "b@blue.test", "c@green.test"], false),
+            letter(4_000, &["a@blue.test"], true),
+            letter(900_000, &["a@green.test"], false),
+        ];
+        let shape = Shape::of(letters.iter(), Timestamp::from_seconds(1_795_000_000));
+        assert_eq!(shape.letters, 3);
+        let row = |index: usize| {
+            let row = &shape.rows[index];
+            (row.domain.as_str(), row.waiting, row.held, row.ages, row.reason.as_str())
+        };
+        assert_eq!(row(0), ("blue.test", 3, 1, [2, 0, 1, 0, 0, 0], "network"));
+        assert_eq!(row(1), ("green.test", 2, 0, [1, 0, 0, 0, 0, 1], "network"));
+    }
+
+    #[test]
+    fn many_domains_are_summed_up() {
+        let names: Vec<String> = (0..500).map(|n| format!("a@d{n}.test")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let letters = [letter(1, &names, false)];
+        let shape = Shape::of(letters.iter(), Timestamp::from_seconds(1_795_000_000));
+        assert_eq!(shape.rows.len(), ROWS);
+        assert_eq!(shape.rows.iter().map(|row| row.waiting).sum::<u64>(), 500);
+    }
+}

@@ -2,7 +2,7 @@
 //! and a report to the sender where one is due.
 
 use protocol::address::ReversePath;
-use protocol::reply::Reply;
+use protocol::reply::{EnhancedCode, Reply};
 use protocol::smtp::parameters::Notify;
 use protocol::time::Timestamp;
 use queue::{Change, NewLetter, Progress, Recipient, Said, State, Wait};
@@ -42,14 +42,18 @@ impl Trip {
         let now = self.now();
         let mut changes = Vec::new();
         let mut given = Vec::new();
+        let mut late = Vec::new();
         for (index, fate) in fates {
             match fate {
                 Fate::Carried { host, reply } => {
                     changes.push(self.carried(index, way, (host, reply), now));
                 }
-                Fate::Failed(failure) => match self.next(index, failure, now) {
-                    Ok(change) => changes.push(change),
-                    Err(given_up) => given.push(given_up),
+                Fate::Failed(failure) => match self.next(index, &failure, now) {
+                    Some(change) => {
+                        changes.push(change);
+                        late.push((index, failure));
+                    }
+                    None => given.push(Given { index, failure: self.final_word(index, failure) }),
                 },
             }
         }
@@ -59,7 +63,9 @@ impl Trip {
         if !given.is_empty() {
             self.give_back(given, now).await;
         }
-        self.tell_delay(now).await;
+        if !late.is_empty() {
+            self.tell_delay(&late, now).await;
+        }
     }
 
     fn carried(
@@ -84,13 +90,13 @@ impl Trip {
         Change::Recipient(index, Progress { state, attempts, next: now, last: Some(said) })
     }
 
-    /// When the recipient is tried again; `Err` when it is given up.
-    fn next(&self, index: usize, failure: Failure, now: Timestamp) -> Result<Change, Given> {
+    /// When the recipient is tried again; `None` when it is given up.
+    fn next(&self, index: usize, failure: &Failure, now: Timestamp) -> Option<Change> {
         let letter = self.lease.letter();
         let recipient = &letter.recipients[index];
         let attempts = recipient.progress.attempts + 1;
         if failure.is_permanent() {
-            return Err(Given { index, failure });
+            return None;
         }
         let retry = &self.config.mta.retry;
         match backoff::next(retry, attempts, random::u32(), (now, letter.expires)) {
@@ -99,18 +105,24 @@ impl Trip {
                     .event(Kind::Deferred, recipient)
                     .outcome(Outcome::Temporary)
                     .class(failure.reason)
-                    .text(&failure)
+                    .text(failure)
                     .attempt(attempts, Some(when));
                 self.journal.record(event);
-                let last = Some(said(&failure));
+                let last = Some(said(failure));
                 let progress = Progress { state: State::Waiting, attempts, next: when, last };
-                Ok(Change::Recipient(index, progress))
+                Some(Change::Recipient(index, progress))
             }
-            Next::GiveUp => {
-                let failure = expired(attempts, &failure);
-                Err(Given { index, failure })
-            }
+            Next::GiveUp => None,
         }
+    }
+
+    /// The failure for which a recipient is given up.
+    fn final_word(&self, index: usize, last: Failure) -> Failure {
+        if last.is_permanent() {
+            return last;
+        }
+        let attempts = self.lease.letter().recipients[index].progress.attempts + 1;
+        expired(attempts, &last)
     }
 
     /// Ends recipients for good, with a report to the sender where one is due.
@@ -183,7 +195,8 @@ impl Trip {
     }
 
     /// Tells the sender once that the letter is late (RFC 3461 §4.1, RFC 5321 §4.5.4.1).
-    async fn tell_delay(&self, now: Timestamp) {
+    /// `late` are failures of this attempt.
+    async fn tell_delay(&self, late: &[(usize, Failure)], now: Timestamp) {
         let journey = self.lease.letter().journey;
         let Some(letter) = self.relay.queue.show(journey).map(|listed| listed.letter) else {
             return;
@@ -199,7 +212,10 @@ impl Trip {
         let failures: Vec<(usize, Failure)> = letter
             .waiting()
             .filter(|(_, recipient)| wants_delay(recipient))
-            .filter_map(|(index, recipient)| Some((index, last_failure(recipient)?)))
+            .filter_map(|(index, recipient)| {
+                let fresh = late.iter().find(|(late, _)| *late == index).map(|it| it.1.clone());
+                Some((index, fresh.or_else(|| last_failure(recipient))?))
+            })
             .take(RECIPIENTS_PER_REPORT)
             .collect();
         if failures.is_empty() {
@@ -262,11 +278,17 @@ fn said(failure: &Failure) -> Said {
     }
 }
 
-/// What is known of the last failure of a recipient that waits.
+/// What is known of the last failure of a recipient that waits, from an earlier attempt.
 fn last_failure(recipient: &Recipient) -> Option<Failure> {
     let last = recipient.progress.last.as_ref()?;
     let reason = Reason::from_word(&last.reason).unwrap_or(Reason::Other);
-    let failure = Failure::temporary(reason, (4, 0), last.text.clone());
+    // Our own words were kept with the enhanced code after them.
+    let split = last.text.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+    let (text, code) = match split.map(|(text, code)| (text, code.parse::<EnhancedCode>())) {
+        Some((text, Ok(code))) => (text, (code.subject(), code.detail())),
+        _ => (last.text.as_str(), (0, 0)),
+    };
+    let failure = Failure::temporary(reason, code, text.to_owned());
     Some(if last.host.is_empty() { failure } else { failure.at(last.host.clone()) })
 }
 
@@ -274,12 +296,55 @@ fn wants_delay(recipient: &Recipient) -> bool {
     !matches!(recipient.parameters.notify, Some(Notify::Never | Notify::On { delay: false, .. }))
 }
 
+/// The end of a recipient's time.
 fn expired(attempts: u32, last: &Failure) -> Failure {
     let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
-    let text = format!("its time is over; it was tried {times}, and at last: {last}");
-    let failure = Failure::permanent(Reason::Expired, (4, 7), text);
-    match &last.host {
-        Some(host) => failure.at(host.clone()),
-        None => failure,
+    let last_words = match last.verb {
+        Some(_) => last.to_string(),
+        None => last.reply.text.to_string(),
+    };
+    let text = format!("it was tried {times}; at last: {last_words}");
+    // RFC 3463 §3.5: X.4.7, delivery time expired.
+    Failure::permanent(Reason::Expired, (4, 7), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::reply::ReplyCode;
+    use protocol::smtp::Verb;
+
+    use super::*;
+
+    fn waiting(last: Said) -> Recipient {
+        Recipient {
+            address: "bob@blue.test".parse().expect("an address"),
+            parameters: Default::default(),
+            from: None,
+            progress: Progress {
+                state: State::Waiting,
+                attempts: 3,
+                next: Timestamp::from_seconds(0),
+                last: Some(last),
+            },
+        }
+    }
+
+    #[test]
+    fn what_the_queue_keeps_of_our_own_words_is_understood_again() {
+        let failure =
+            Failure::temporary(Reason::Network, (4, 1), "connection refused").at("mx.blue.test");
+        assert_eq!(last_failure(&waiting(said(&failure))), Some(failure));
+    }
+
+    #[test]
+    fn the_end_of_the_time_keeps_the_last_words() {
+        let code = EnhancedCode::temporary(7, 1);
+        let reply = Reply::new(ReplyCode::LOCAL_ERROR, code, "come back later");
+        let last = Failure::said("mx.blue.test", Verb::Rcpt, reply);
+        let end = expired(7, &last);
+        assert!(end.is_permanent());
+        assert_eq!((end.reason, end.status().to_string()), (Reason::Expired, "5.4.7".to_owned()));
+        let text = end.to_string();
+        assert!(text.contains("tried 7 times") && text.contains("come back later"), "{text}");
     }
 }

@@ -100,3 +100,76 @@ pub(crate) fn header_of(start: &[u8]) -> &[u8] {
     let whole = || start.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     &start[..end.unwrap_or_else(whole)]
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::smtp::parameters::OriginalRecipient;
+    use queue::{Progress, Recipient, State};
+
+    use super::*;
+    use crate::reason::Reason;
+
+    fn letter(sender: &str) -> Letter {
+        let at = Timestamp::from_seconds(1_795_000_000);
+        let mut parameters = protocol::smtp::RcptParameters::default();
+        parameters.orcpt =
+            Some(OriginalRecipient { kind: "rfc822".into(), address: "the-team@red.test".into() });
+        let recipient = Recipient {
+            address: "bob@blue.test".parse().expect("an address"),
+            parameters,
+            from: Some("team@red.test".parse().expect("an address")),
+            progress: Progress { state: State::Waiting, attempts: 1, next: at, last: None },
+        };
+        Letter {
+            journey: JourneyId::new(at, 1),
+            cause: None,
+            origin: Origin::Accepted,
+            arrived: at,
+            expires: at,
+            sender: sender.parse().expect("a path"),
+            parameters: MailParameters::default(),
+            recipients: vec![recipient],
+            held: None,
+            delay_told: false,
+            headers: Bytes::new(),
+            length: 10,
+        }
+    }
+
+    fn report(sender: &str) -> Option<NewLetter> {
+        let failure = Failure::permanent(Reason::BadMailbox, (1, 1), "no such person");
+        let header = header_of(b"Subject: hello\r\nFrom: a@red.test\r\n\r\nsecret text");
+        let now = Timestamp::from_seconds(1_795_000_100);
+        let failures = [(0, &failure)];
+        compose(&Config::default(), (&letter(sender), header), (Occasion::Failed, &failures), now)
+    }
+
+    #[test]
+    fn a_report_goes_to_the_sender_from_nobody_and_names_its_cause() {
+        let report = report("<alice@red.test>").expect("somebody to tell");
+        assert!(report.sender.is_null());
+        assert_eq!(report.cause, Some(letter("<>").journey));
+        assert_eq!(report.origin, Origin::Generated);
+        assert_eq!(report.recipients[0].address.to_string(), "alice@red.test");
+        assert!(report.expires > report.arrived, "it is not given up at once");
+        let text = report.body.read_all(u64::MAX).expect("in memory");
+        let text = String::from_utf8(text.to_vec()).expect("text");
+        assert!(text.contains("Subject: hello"), "the header is attached");
+        assert!(!text.contains("secret text"), "the content is not");
+        assert!(text.contains("Final-Recipient: rfc822; team@red.test"), "{text}");
+        assert!(text.contains("the-team@red.test"), "ORCPT is told");
+        assert!(!text.contains("bob@blue.test"), "what an alias stands for is nobody's business");
+    }
+
+    #[test]
+    fn nobody_is_told_about_a_report() {
+        assert!(report("<>").is_none());
+    }
+
+    #[test]
+    fn a_header_ends_at_its_empty_line_or_a_whole_line() {
+        assert_eq!(header_of(b"A: b\r\n\r\nbody"), b"A: b\r\n\r\n");
+        assert_eq!(header_of(b"A: b\r\nC: cut in the mid"), b"A: b\r\n");
+        assert_eq!(header_of(b"nothing"), b"");
+    }
+}

@@ -129,13 +129,12 @@ mod tests {
 
     #[tokio::test]
     async fn places_of_one_way_are_bounded_and_given_back() {
-        let slots = Slots::default();
+        let (slots, way) = (Slots::default(), way());
         let mut held = Vec::new();
         for _ in 0..TRIPS_PER_WAY {
-            held.push(slots.take(&way()).await.expect("a place"));
+            held.push(slots.take(&way).await.expect("a place"));
         }
-        let waiting = slots.take(&way());
-        let mut waiting = std::pin::pin!(waiting);
+        let mut waiting = std::pin::pin!(slots.take(&way));
         let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(waiting.as_mut().poll(&mut nobody).is_pending());
         assert!(slots.take(&Way::Smarthost).await.is_some(), "another way has places");
