@@ -17,6 +17,7 @@ mod custody;
 mod error;
 mod flags;
 mod ids;
+mod index;
 mod keywords;
 mod letter;
 mod letters;

@@ -98,6 +98,12 @@ pub const INDEX_VALUE: usize = 64 * 1024;
 /// Bytes of a letter that are read to fill its index entry in the background.
 pub const INDEX_LETTER: u64 = 64 * 1024 * 1024;
 
+/// Bytes of a letter read at once while it is indexed.
+pub const INDEX_READ: usize = 64 * 1024;
+
+/// Bytes of one account's index on disk beyond which it is made anew: sled gives no room back.
+pub const INDEX_DISK: u64 = 1024 * 1024 * 1024;
+
 /// Letters that wait to be indexed in the background; what comes on top is indexed on demand.
 pub const INDEX_WAITING: usize = 4_096;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use disk::{Body, CommitOptions, Committer, Disk, GroupCommit, Recovery, Space, Spool, Submitter};
+use message::scan::Structure;
 use protocol::time::Timestamp;
 
 use crate::ask::{
@@ -14,6 +15,8 @@ use crate::ask::{
 use crate::custody::{Survey, Whose};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::index::Shelf;
+use crate::letter::Letter;
 use crate::mailbox::Mailbox;
 use crate::name::MailboxName;
 use crate::scan::Looked;
@@ -33,6 +36,8 @@ pub struct Options {
     pub commit: CommitOptions,
     /// Letters are refused when less than this is left.
     pub low_water: Space,
+    /// The folder of all indexes: `DATA/index`; `None`: letters are read through each time.
+    pub index: Option<PathBuf>,
     /// The time.
     pub clock: Clock,
 }
@@ -54,6 +59,7 @@ pub struct Mailboxes {
     submitter: Submitter<Request, Answer>,
     stager: Arc<Stager>,
     accounts: Arc<Accounts>,
+    index: Shelf,
     clock: ClockOf,
 }
 
@@ -65,7 +71,8 @@ impl Options {
     pub fn new(directory: impl Into<PathBuf>, clock: Clock) -> Self {
         let directory = directory.into();
         let commit = CommitOptions::new(directory.join(".posthaste/log"));
-        Options { directory, commit, low_water: Space { bytes: 0, inodes: 0 }, clock }
+        let low_water = Space { bytes: 0, inodes: 0 };
+        Options { directory, commit, low_water, index: None, clock }
     }
 }
 
@@ -82,14 +89,15 @@ impl Mailboxes {
         disk: Arc<dyn Disk>,
         options: Options,
     ) -> Result<(Mailboxes, GroupCommit<Writer>, Recovery)> {
-        let writer = Writer::open(disk.clone(), &options)?;
+        let index = Shelf::new(options.index.clone());
+        let writer = Writer::open(disk.clone(), &options, index.clone())?;
         let accounts = writer.accounts_view();
         let (commit, submitter, recovery) =
             GroupCommit::open(disk.clone(), options.commit.clone(), writer)?;
         sweep(disk.as_ref(), &options.directory)?;
         let stager = Arc::new(Stager::new(disk, &options)?);
         let clock = ClockOf(options.clock);
-        Ok((Mailboxes { submitter, stager, accounts, clock }, commit, recovery))
+        Ok((Mailboxes { submitter, stager, accounts, index, clock }, commit, recovery))
     }
 
     /// Takes a letter in as it arrives: [`Spool::write`], then [`Spool::finish`].
@@ -233,6 +241,21 @@ impl Mailboxes {
     /// The reverse.
     pub async fn unsubscribe(&self, account: &AccountId, name: MailboxName) -> Result<()> {
         self.done(Ask::Unsubscribe(account.clone(), name)).await
+    }
+
+    /// What is inside a letter, if the index knows it. Never waits.
+    pub fn structure(&self, mailbox: &Mailbox, letter: &Letter) -> Option<Structure> {
+        self.index.get(mailbox, letter)
+    }
+
+    /// Gives the index what was found by reading a letter through. Never waits.
+    pub fn keep_structure(&self, mailbox: &Mailbox, letter: &Letter, structure: &Structure) {
+        self.index.keep(mailbox, letter, structure);
+    }
+
+    /// Closes the indexes; for the end of the service.
+    pub fn close_index(&self) {
+        self.index.close();
     }
 
     /// The first UID that no session was told of as `\Recent`; from now on those up to UIDNEXT

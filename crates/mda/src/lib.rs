@@ -69,6 +69,7 @@ fn open_mailboxes(boot: &Boot, disk: Arc<dyn Disk>) -> Result<(Mailboxes, Commit
     let config = boot.config.current();
     let clock = boot.clock.clone();
     let mut options = Options::new(boot.paths.mail(), Arc::new(move || clock.now()));
+    options.index = Some(boot.paths.index());
     options.commit.log.segment = config.storage.log_segment;
     options.low_water =
         Space { bytes: config.storage.low_water_bytes, inodes: config.storage.low_water_inodes };
@@ -108,6 +109,7 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     for (bound, entry) in imap {
         serving.push(tokio::spawn(retrieval.clone().serve(bound, entry, hall.clone())));
     }
+    let closing = mailboxes.clone();
     let deliveries = Arc::new(Deliveries::new(&context, mailboxes, directory));
     context.ready();
     deliveries.serve(lmtp, hall).await?;
@@ -116,6 +118,7 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
         let _ = task.await;
     }
     context.tasks.idle().await;
+    closing.close_index();
     // Nobody can ask any more: what is in the log goes to the files.
     committer.close();
     Ok(())

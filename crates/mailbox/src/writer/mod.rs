@@ -25,7 +25,8 @@ use crate::account_change::AccountState;
 use crate::ask::{AccountView, Address, Answer, Ask, Listed, Request, Usage};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
-use crate::mailbox::Shared;
+use crate::index::Shelf;
+use crate::mailbox::{Mailbox, Shared};
 use crate::name::MailboxName;
 use crate::repeats::Repeats;
 use crate::state::State;
@@ -50,6 +51,7 @@ pub struct Writer {
     now: Timestamp,
     accounts: HashMap<AccountId, Account>,
     published: Arc<Accounts>,
+    index: Shelf,
     jobs: VecDeque<Job>,
     /// Files that nothing needs once what is laid out now is durable.
     leaving: Vec<Leaving>,
@@ -90,9 +92,12 @@ struct Account {
     lines: Vec<u8>,
     log_length: u64,
     /// The lists as last published.
-    listed: Option<(Arc<[Listed]>, Arc<[MailboxName]>)>,
+    listed: Option<Lists>,
     used: u64,
 }
+
+/// Mailboxes by name, and subscriptions.
+type Lists = (Arc<[Listed]>, Arc<[MailboxName]>);
 
 /// A mailbox in memory.
 #[derive(Debug)]
@@ -139,7 +144,11 @@ impl Accounts {
 
 impl Writer {
     /// Takes the store's lock and makes its folders.
-    pub(crate) fn open(disk: Arc<dyn Disk>, options: &crate::Options) -> Result<Self> {
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        options: &crate::Options,
+        index: Shelf,
+    ) -> Result<Self> {
         let root = options.directory.clone();
         let own = root.join(OWN_FOLDER);
         for folder in ["staged", "removed", "custody"] {
@@ -155,6 +164,7 @@ impl Writer {
             now: (options.clock)(),
             accounts: HashMap::new(),
             published: Arc::default(),
+            index,
             jobs: VecDeque::new(),
             leaving: Vec::new(),
             custody: Vec::new(),
@@ -364,6 +374,10 @@ impl Writer {
             Work::Unlaid(address, uid, unlaid) => {
                 if let Ok(open) = self.open_mut(&address) {
                     open.shared.not_laid_out(uid, unlaid);
+                    if let Some(letter) = open.state.letters.get(uid) {
+                        let mailbox = Mailbox::new(open.shared.clone());
+                        self.index.came(&mailbox, &letter);
+                    }
                 }
             }
             Work::Behind(address, uids) => {

@@ -18,43 +18,42 @@ use protocol::journey::JourneyId;
 use protocol::time::Timestamp;
 
 /// A store, its batch loop, and the time.
-pub struct Store {
-    pub disk: FaultyDisk,
-    pub mailboxes: Mailboxes,
-    pub commit: GroupCommit<Writer>,
+pub(crate) struct Store {
+    pub(crate) disk: FaultyDisk,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) commit: GroupCommit<Writer>,
     clock: Arc<AtomicI64>,
     ticks: Duration,
 }
 
-pub const ROOT: &str = "/data/mail";
+pub(crate) const ROOT: &str = "/data/mail";
 
 impl Store {
     /// Opens the store on a disk, at a time after all others.
-    pub fn open(disk: &FaultyDisk) -> Result<Store> {
+    pub(crate) fn open(disk: &FaultyDisk) -> Result<Store> {
         let clock = Arc::new(AtomicI64::new(START.fetch_add(100_000_000, Ordering::Relaxed)));
         let now = clock.clone();
         let clock_of: mailbox::Clock =
             Arc::new(move || Timestamp::from_micros(now.load(Ordering::Relaxed)));
         let mut options = Options::new(ROOT, clock_of);
-        options.commit.log =
-            LogOptions { segment: 512 * 1024, segments: 2, salt: Some(7), ..LogOptions::default() };
+        options.commit.log = LogOptions { segment: 512 * 1024, segments: 2, salt: Some(7) };
         let (mailboxes, commit, _) = Mailboxes::open_stepped(Arc::new(disk.clone()), options)?;
         Ok(Store { disk: disk.clone(), mailboxes, commit, clock, ticks: Duration::ZERO })
     }
 
-    pub fn new() -> Store {
+    pub(crate) fn new() -> Store {
         Store::open(&FaultyDisk::new()).unwrap()
     }
 
     /// Lets time pass.
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.ticks += time;
         let micros = i64::try_from(time.as_micros()).unwrap();
         self.clock.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// Steps the batch loop until the future is ready.
-    pub fn run<T>(&mut self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn run<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -69,7 +68,7 @@ impl Store {
     }
 
     /// Lets everything be laid out and made durable.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.pass(Duration::from_secs(20));
         for _ in 0..10_000 {
             self.ticks += Duration::from_micros(10);
@@ -82,21 +81,21 @@ impl Store {
         panic!("the store does not come to rest: {:?}", self.commit.trouble());
     }
 
-    pub fn account(&self) -> AccountId {
+    pub(crate) fn account(&self) -> AccountId {
         AccountId::new("red.test", "alice").unwrap()
     }
 
-    pub fn mailbox(&mut self, mailbox: &str) -> Mailbox {
+    pub(crate) fn mailbox(&mut self, mailbox: &str) -> Mailbox {
         let (mailboxes, account) = (self.mailboxes.clone(), self.account());
         let name = name(mailbox);
         self.run(async move { mailboxes.open_by_name(&account, &name).await }).unwrap()
     }
 
-    pub fn deliver(&mut self, journey: u32, text: &str) -> Result<Delivered> {
+    pub(crate) fn deliver(&mut self, journey: u32, text: &str) -> Result<Delivered> {
         self.deliver_body(journey, Body::from(text.as_bytes().to_vec()))
     }
 
-    pub fn deliver_body(&mut self, journey: u32, body: Body) -> Result<Delivered> {
+    pub(crate) fn deliver_body(&mut self, journey: u32, body: Body) -> Result<Delivered> {
         let mailboxes = self.mailboxes.clone();
         let delivery = Delivery {
             journey: self::journey(journey),
@@ -107,15 +106,15 @@ impl Store {
     }
 }
 
-pub fn name(text: &str) -> MailboxName {
+pub(crate) fn name(text: &str) -> MailboxName {
     MailboxName::new(text).unwrap()
 }
 
-pub fn journey(n: u32) -> JourneyId {
+pub(crate) fn journey(n: u32) -> JourneyId {
     JourneyId::new(Timestamp::from_seconds(1_700_000_000), n)
 }
 
-pub fn recipient(user: &str) -> Recipient {
+pub(crate) fn recipient(user: &str) -> Recipient {
     Recipient {
         account: AccountId::new("red.test", user).unwrap(),
         mailbox: MailboxName::inbox(),

@@ -184,8 +184,14 @@ impl Session {
             }
             FetchItem::Rfc822Size => FetchData::Rfc822Size(u64::from(letter.size)),
             FetchItem::Envelope => {
-                let header = sources.header(mailbox, letter)?;
-                FetchData::Envelope(Box::new(Envelope::of_header(&header).to_wire()))
+                let envelope = match &sources.structure {
+                    Some(known) => known.envelope.to_wire(),
+                    None => match self.shared.mailboxes.structure(mailbox, letter) {
+                        Some(known) => sources.structure.insert(Arc::new(known)).envelope.to_wire(),
+                        None => Envelope::of_header(&sources.header(mailbox, letter)?).to_wire(),
+                    },
+                };
+                FetchData::Envelope(Box::new(envelope))
             }
             FetchItem::BodyStructure => {
                 let structure = self.structure(mailbox, letter, sources).await?;
@@ -226,8 +232,17 @@ impl Session {
         if let Some(structure) = &sources.structure {
             return Ok(structure.clone());
         }
-        let content = sources.content(mailbox, letter)?;
-        let structure = self.scanned.structure((mailbox.id(), letter.uid), &content).await?;
+        let mailboxes = self.shared.mailboxes.clone();
+        let structure = match mailboxes.structure(mailbox, letter) {
+            Some(known) => Arc::new(known),
+            None => {
+                let content = sources.content(mailbox, letter)?;
+                let of = (mailbox.id(), letter.uid);
+                let scanned = self.scanned.structure(of, &content).await?;
+                mailboxes.keep_structure(mailbox, letter, &scanned);
+                scanned
+            }
+        };
         sources.structure = Some(structure.clone());
         Ok(structure)
     }
