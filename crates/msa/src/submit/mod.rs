@@ -132,6 +132,5 @@ pub(crate) async fn session(shared: Arc<Shared>, accepted: Accepted, entrance: E
     shared.counts.sessions.increment();
     let Accepted { stream, peer } = accepted;
     let door = Door::new("submission", peer.ip());
-    let mut session = session::Session::new(shared, stream, door);
-    session.run(entrance).await;
+    session::Session::new(shared, door).run(stream, entrance).await;
 }

@@ -30,7 +30,6 @@ use std::sync::Arc;
 /// One client's session.
 pub(crate) struct Session {
     shared: Arc<Shared>,
-    stream: Option<Stream>,
     door: Door,
     exchange: Exchange,
     who: Option<Granted>,
@@ -49,10 +48,9 @@ enum Happened {
 type Front = Driver<Server>;
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, stream: Stream, door: Door) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, door: Door) -> Self {
         Self {
             shared,
-            stream: Some(stream),
             door,
             exchange: Exchange::default(),
             who: None,
@@ -63,8 +61,7 @@ impl Session {
     }
 
     /// Goes on until the connection is over.
-    pub(crate) async fn run(&mut self, entrance: Entrance) {
-        let Some(stream) = self.stream.take() else { return };
+    pub(crate) async fn run(&mut self, stream: Stream, entrance: Entrance) {
         let shared = self.shared.clone();
         let config = Arc::new(shared.server_config(&self.door, entrance));
         let machine = Server::new(config, shared.clock.tick());

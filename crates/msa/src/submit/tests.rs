@@ -126,8 +126,8 @@ impl World {
     async fn client(&self) -> Client {
         let (ours, theirs) = Stream::pair(64 * 1024);
         let door = Door::new("submission", Some("127.0.0.1".parse().unwrap()));
-        let mut session = Session::new(self.shared.clone(), theirs, door);
-        tokio::spawn(async move { session.run(Entrance::StartTls).await });
+        let mut session = Session::new(self.shared.clone(), door);
+        tokio::spawn(async move { session.run(theirs, Entrance::StartTls).await });
         let mut client = Client { stream: ours, heard: Vec::new() };
         client.expect("220 ").await;
         client.say("EHLO client.example", "250 ").await;
