@@ -5,10 +5,12 @@ use protocol::imap::{self, ConditionCode, Flag, NumberSet};
 
 use super::failure::Failure;
 
-/// A client's mailbox name as one that can exist.
+/// A client's mailbox name as one that can exist. Levels called `.` or `..` would be harmless, since
+/// the store writes names of its own, but they serve nobody who means well.
 pub(super) fn name(name: &imap::MailboxName) -> Result<MailboxName, Failure> {
-    MailboxName::new(name.as_str())
-        .map_err(|why| Failure::no(ConditionCode::Cannot, why.to_string()))
+    let cannot = |why: String| Failure::no(ConditionCode::Cannot, why);
+    name.levels(MailboxName::SEPARATOR).map_err(|why| cannot(why.to_string()))?;
+    MailboxName::new(name.as_str()).map_err(|why| cannot(why.to_string()))
 }
 
 /// A stored name for the wire. What the store took, IMAP can say.

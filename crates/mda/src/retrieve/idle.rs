@@ -53,10 +53,8 @@ impl Session {
                 }
                 Woken::Look => {
                     look_at = clock.tick().after(limits::LOOK);
-                    if let Some((mailbox, _)) = &selected
-                        && let Err(error) = self.shared.mailboxes.look(mailbox).await
-                    {
-                        tracing::debug!(%error, "the mailbox was not looked at");
+                    if let Some((mailbox, _)) = &selected {
+                        self.shared.look(mailbox).await;
                     }
                 }
                 Woken::StillHere => {

@@ -24,6 +24,9 @@ pub(super) const STILL_HERE: Duration = Duration::from_secs(4 * 60);
 /// How often an open mailbox is looked at for changes by other programs while its client idles.
 pub(super) const LOOK: Duration = Duration::from_secs(60);
 
+/// How long SELECT takes over what other programs did to a mailbox; the rest comes with NOOP.
+pub(super) const LOOKING: Duration = Duration::from_secs(5);
+
 /// Failed logins of one session; `auth` counts by address and account besides.
 pub(super) const LOGIN_FAILURES: u32 = 3;
 

@@ -33,7 +33,7 @@ mod tests;
 use std::sync::Arc;
 
 use directory::Renewing;
-use mailbox::Mailboxes;
+use mailbox::{Mailbox, Mailboxes};
 use net::listen::{Accepted, Bound, Hall};
 use net::{Cancel, Clock};
 use service::config::ConfigHandle;
@@ -84,6 +84,19 @@ impl Retrieval {
         };
         let session = move |accepted| self.clone().session(accepted, entry);
         listener.serve(&hall, refusal, session).await;
+    }
+
+    /// Takes over what other programs did to a mailbox, as much of it as a client can wait for. A
+    /// failure hides letters of others, never ours, and is no reason to refuse the mailbox.
+    pub(crate) async fn look(&self, mailbox: &Mailbox) {
+        let until = self.clock.tick().after(limits::LOOKING);
+        loop {
+            match self.mailboxes.look(mailbox).await {
+                Ok(looked) if looked.more && self.clock.tick() < until => {}
+                Ok(_) => return,
+                Err(error) => return tracing::debug!(%error, "the mailbox was not looked at"),
+            }
+        }
     }
 
     /// One session from its first octet to its last.

@@ -30,9 +30,7 @@ impl Session {
         let name = convert::name(name)?;
         let mailboxes = &self.shared.mailboxes;
         let mailbox = mailboxes.open_by_name(&self.user()?.account, &name).await?;
-        if let Err(error) = mailboxes.look(&mailbox).await {
-            tracing::debug!(%error, "the mailbox was not looked at");
-        }
+        self.shared.look(&mailbox).await;
         let recent_from = match access {
             Access::ReadWrite => mailboxes.claim_recent(&mailbox).await?,
             // RFC 3501 §6.3.2: EXAMINE takes no letter's recency away.

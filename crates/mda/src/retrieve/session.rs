@@ -260,10 +260,8 @@ impl Session {
 
     /// NOOP and CHECK: also looks for changes by other programs.
     async fn look(&mut self) -> Outcome {
-        if let Some(selected) = &self.selected
-            && let Err(error) = self.shared.mailboxes.look(&selected.mailbox).await
-        {
-            tracing::debug!(%error, "the mailbox was not looked at");
+        if let Some(selected) = &self.selected {
+            self.shared.look(&selected.mailbox).await;
         }
         Ok(StatusText::default())
     }

@@ -3,6 +3,7 @@
 //! the system tests also speak with a running agent.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use directory::{Account, PasswordVerifier, Store};
@@ -15,6 +16,10 @@ use service::paths::Paths;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+
+/// Made once: that is slow on purpose. The directory wants one, though nobody looks at it here.
+static VERIFIER: LazyLock<PasswordVerifier> =
+    LazyLock::new(|| PasswordVerifier::new("correct horse").unwrap());
 
 /// Knows alice, and speaks PLAIN alone.
 struct Gatekeeper;
@@ -126,7 +131,7 @@ fn people(disk: Arc<dyn disk::Disk>, folder: &Path) {
                 subaddressing: true,
                 gateway_for: Vec::new(),
             };
-            draft.add_account(account, PasswordVerifier::new("correct horse").unwrap())
+            draft.add_account(account, VERIFIER.clone())
         })
         .unwrap();
 }
