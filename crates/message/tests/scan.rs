@@ -188,7 +188,10 @@ proptest! {
         let mut text = String::from("Subject: x\r\n");
         write(&tree, &mut 0, &mut text);
         let ours = our_ranges(&scan(text.as_bytes()));
-        let theirs = MessageParser::default().parse(text.as_bytes()).expect("a letter");
+        // 0.11.9 panics ("could not find multipart") on a message/rfc822 that is nothing but
+        // another one, inside a multipart. Such a letter has nothing to compare with.
+        let parse = || MessageParser::default().parse(text.as_bytes()).expect("a letter");
+        let Ok(theirs) = std::panic::catch_unwind(parse) else { return Ok(()) };
         let mut ranges = Vec::new();
         mail_parser_ranges(&theirs, &mut ranges);
         ranges.sort_unstable();

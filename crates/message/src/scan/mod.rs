@@ -9,6 +9,7 @@
 //! delimiters count; a header line goes to the innermost part, a delimiter closes the parts inside
 //! its multipart.
 
+mod continuation;
 mod imap;
 mod index_form;
 mod line;
@@ -17,6 +18,7 @@ mod section;
 pub mod structure;
 mod syntax;
 
+pub(crate) use continuation::percent_decoded;
 pub use index_form::Unreadable;
 pub use section::SectionText;
 pub use structure::Structure;

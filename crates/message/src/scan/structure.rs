@@ -93,10 +93,11 @@ pub struct MediaType {
     pub parameters: Vec<Parameter>,
 }
 
-/// `name=value` of a structured field: quotes and escapes removed, RFC 2231 forms left as they are.
+/// `name=value` of a structured field: quotes and escapes removed, RFC 2231 continuations joined,
+/// percent escapes left as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Name as written, e.g. `filename*0*`. Compare without case.
+    /// Name as written, e.g. `filename*`. Compare without case.
     pub name: String,
     /// Value.
     pub value: RawText,

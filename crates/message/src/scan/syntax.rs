@@ -1,6 +1,7 @@
 //! The MIME fields that BODYSTRUCTURE takes apart, read tolerantly from unfolded values
 //! (RFC 2045 §5.1, RFC 2183 §2): quotes, escapes and comments removed, nothing decoded.
 
+use super::continuation;
 use super::structure::{Disposition, MediaType, Parameter, RawText};
 use crate::limits::{MAX_BOUNDARY, MAX_PARAMETERS};
 
@@ -45,15 +46,12 @@ pub(super) fn languages(value: &[u8]) -> Vec<RawText> {
         .collect()
 }
 
-/// The boundary of a multipart; RFC 2231 §3 continuations joined. `None` when it has none that can
-/// be used.
+/// The boundary of a multipart, in its RFC 2231 form too. `None` when it has none that can be used.
 pub(super) fn boundary(media: &MediaType) -> Option<Vec<u8>> {
-    let whole = match media.parameter("boundary") {
-        Some(value) => value.to_vec(),
-        None => (0..MAX_PARAMETERS)
-            .map_while(|index| media.parameter(&format!("boundary*{index}")))
-            .collect::<Vec<_>>()
-            .concat(),
+    let whole = match (media.parameter("boundary"), media.parameter("boundary*")) {
+        (Some(value), _) => value.to_vec(),
+        (None, Some(extended)) => continuation::plain(extended),
+        (None, None) => return None,
     };
     // RFC 2046 §5.1.1: it does not end with a space; writers that let it do so mean it without.
     let whole = whole.trim_ascii_end();
@@ -61,14 +59,15 @@ pub(super) fn boundary(media: &MediaType) -> Option<Vec<u8>> {
 }
 
 fn parameters(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<Parameter> {
-    pieces
+    let found = pieces
         .filter_map(|piece| {
             let equals = piece.iter().position(|octet| *octet == b'=')?;
             let name = token(piece.get(..equals)?)?;
             Some(Parameter { name, value: unquote(piece.get(equals + 1..)?.trim_ascii()) })
         })
         .take(MAX_PARAMETERS)
-        .collect()
+        .collect();
+    continuation::joined(found)
 }
 
 /// The value between semicolons, comments removed, quoted strings left as they are.

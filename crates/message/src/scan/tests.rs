@@ -209,11 +209,14 @@ fn fields_of_bodystructure() {
 }
 
 #[test]
-fn a_boundary_in_pieces() {
+fn boundaries_in_the_forms_of_rfc_2231() {
     let letter = b"Content-Type: multipart/mixed; boundary*0=\"a b\"; boundary*1=c\r\n\r\n\
         --a bc\r\n\r\nx\r\n--a bc--\r\n";
     assert_eq!(outline(letter), ["1 text/plain 1 0"]);
     assert!(scan(letter).root.media.is("multipart", "mixed"));
+    let letter = b"Content-Type: multipart/mixed; boundary*=\"us-ascii''a%20b\"\r\n\r\n\
+        --a b\r\n\r\nx\r\n--a b--\r\n";
+    assert_eq!(outline(letter), ["1 text/plain 1 0"]);
 }
 
 #[test]
