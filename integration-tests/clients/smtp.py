@@ -4,6 +4,7 @@ import os
 import smtplib
 import ssl
 from email.message import EmailMessage
+from email.policy import SMTP
 
 HOST, DOMAIN, PASSWORD = (os.environ[name] for name in ("HOST", "DOMAIN", "PASSWORD"))
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
@@ -24,7 +25,7 @@ with smtplib.SMTP(HOST, int(os.environ["SUBMISSION"]), "client.test", timeout=20
     smtp.login(ALICE, PASSWORD)
     assert smtp.send_message(letter("starttls")) == {}
     # One recipient of two is unknown: smtplib reports it and sends to the other.
-    refused = smtp.sendmail(ALICE, [BOB, f"nobody@{DOMAIN}"], letter("half").as_bytes())
+    refused = smtp.sendmail(ALICE, [BOB, f"nobody@{DOMAIN}"], letter("half").as_bytes(policy=SMTP))
     assert list(refused) == [f"nobody@{DOMAIN}"], refused
     assert refused[f"nobody@{DOMAIN}"][0] == 550, refused
     assert smtp.noop()[0] == 250 and smtp.rset()[0] == 250
@@ -38,6 +39,6 @@ with smtplib.SMTP_SSL(HOST, int(os.environ["SUBMISSIONS"]), "client.test", conte
 
 with smtplib.SMTP(HOST, int(os.environ["SMTP"]), "client.test", timeout=20) as smtp:
     smtp.starttls(context=context)
-    assert smtp.sendmail("friend@elsewhere.test", BOB, b"Subject: x\n\nhello\n") == {}
+    assert smtp.sendmail("friend@elsewhere.test", BOB, b"Subject: x\r\n\r\nhello\r\n") == {}
     code, text = smtp.docmd("AUTH", "PLAIN")
     assert code in (502, 503, 530), (code, text)

@@ -202,6 +202,14 @@ impl Instance {
         self.roots.clone().unwrap_or_else(|| self.data().join("keys/tls.crt"))
     }
 
+    /// The certificate that the instance shows.
+    pub fn certificate(&self) -> PathBuf {
+        match &self.roots {
+            Some(roots) => roots.with_file_name("host.pem"),
+            None => self.data().join("keys/tls.crt"),
+        }
+    }
+
     /// Where an account's Maildir is.
     pub fn maildir(&self, account: &str) -> PathBuf {
         self.data().join("mail").join(&self.domain).join(account)
@@ -245,8 +253,16 @@ impl Instance {
     /// `kill -9` of everything at once, as near to a power cut as processes come.
     pub fn kill_all(&mut self) {
         for (_, mut child) in std::mem::take(&mut self.processes) {
+            // Agents have groups of their own. The supervisor first: it would start them again.
+            let below = process::children(child.id());
             process::kill_group(child.id());
+            for (id, _) in &below {
+                process::kill(*id);
+            }
             let _ = child.wait();
+            for (id, _) in below {
+                wait::until("a killed agent is gone", || (!process::is_alive(id)).then_some(()));
+            }
         }
     }
 

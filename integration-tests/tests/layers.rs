@@ -52,12 +52,7 @@ const TABLE: &[Row] = &[
         "directory disk net protocol service",
         "getrandom hmac serde serde_json sha2 subtle tokio tracing",
     ),
-    row(
-        3,
-        "msa",
-        "directory disk message net protocol service",
-        "getrandom tokio tracing",
-    ),
+    row(3, "msa", "directory disk message net protocol service", "getrandom tokio tracing"),
     row(
         3,
         "mta",

@@ -271,12 +271,33 @@ fn imap_says_what_and_where() {
         ("a SEARCH SMALLER many", "a BAD"),
         ("a CREATE INBOX", "a NO"),
         ("a DELETE INBOX", "a NO"),
-        ("a CREATE ../../escape", "a NO"),
     ] {
         talk.line(line);
         let lines = talk.until_tagged("a");
         let last = lines.last().expect("a tagged line");
         assert!(last.starts_with(start), "{line}: {lines:?}");
+    }
+}
+
+#[test]
+fn no_name_gets_out_of_its_folder() {
+    let here = single();
+    let mut talk = imap(&here, "bob@example.test");
+    for name in ["../../escape", "..", "../alice/escape", "/etc/escape", "a/../../escape"] {
+        // Refused or kept under a harmless name: both are fine.
+        talk.line(&format!("a CREATE {name}"));
+        talk.until_tagged("a");
+    }
+    let mut folders = vec![here.root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        let inside = folder.starts_with(here.maildir("bob"));
+        for entry in std::fs::read_dir(&folder).expect("ours").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            assert!(inside || !name.contains("escape"), "{}", entry.path().display());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            }
+        }
     }
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn unstarted_pair(change: impl Fn(Builder) -> Builder) -> Pair {
     Pair { red: begin(red), blue: begin(blue), _names: names }
 }
 
+/// With retries so far away that a test sees the first one only.
+pub(crate) fn never_again(builder: Builder) -> Builder {
+    builder.set("mta.retry.first", "\"1h\"").set("mta.retry.max", "\"2h\"")
+}
+
 /// MX and A records for domains whose host is `mx.DOMAIN`.
 pub(crate) fn zone(domains: &[(&str, IpAddr)]) -> Zone {
     domains.iter().fold(Zone::new(), |zone, (domain, ip)| {

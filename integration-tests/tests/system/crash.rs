@@ -86,7 +86,8 @@ fn reap(here: &Instance, agents: &[&str], count: &AtomicUsize, over: &AtomicBool
             here.kill_below_up(agent);
             deaths += 1;
         }
-        next_at += LETTERS / 25;
+        // An agent that dies again and again is started again after ever longer waits.
+        next_at += LETTERS / 10;
     }
     deaths
 }
@@ -137,7 +138,7 @@ fn storm(agents: &[&str]) {
         (accepted, deaths)
     });
     assert!(accepted.len() >= LETTERS);
-    assert!(deaths >= 5, "only {deaths} deaths in {LETTERS} letters");
+    assert!(deaths >= 8, "only {deaths} deaths in {LETTERS} letters");
     compare(&blue, &accepted);
 }
 

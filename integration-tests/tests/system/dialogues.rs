@@ -45,11 +45,14 @@ fn empty(here: &Instance) {
     talk.read();
     talk.imap("l", "LOGIN alice@example.test \"correct horse\"");
     let folders = talk.imap("f", "LIST \"\" *");
-    for line in folders.iter().filter(|line| line.starts_with("* LIST")) {
+    // Children first; a name that only stands above others goes with them.
+    for line in folders.iter().rev().filter(|line| line.starts_with("* LIST")) {
         let name = line.rsplit_once("\"/\" ").map_or("", |(_, name)| name);
         let usual = ["INBOX", "Sent", "Drafts", "Trash", "Junk", "Archive"];
         if !usual.contains(&name.trim_matches('"')) {
-            talk.imap("d", &format!("DELETE {name}"));
+            if !line.contains("\\Noselect") {
+                talk.imap("d", &format!("DELETE {name}"));
+            }
             continue;
         }
         if crate::cluster::exists(&talk.imap("s", &format!("SELECT {name}"))) > 0 {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{letter, submit, unstarted_pair};
+use crate::cluster::{letter, never_again, submit, unstarted_pair};
 
 /// Files below a folder, the newest last.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -33,7 +33,7 @@ fn remove_those_with(folder: &Path, text: &str) -> usize {
 
 #[test]
 fn a_queue_file_that_vanishes_is_missed() {
-    let mut pair = unstarted_pair(|builder| builder.set("mta.retry.first", "\"1h\""));
+    let mut pair = unstarted_pair(|builder| never_again(builder));
     pair.red.up();
     // Blue is not running: the letter waits.
     let sent = letter("alice@red.test", "bob@blue.test", "waiting-letter");
@@ -42,7 +42,7 @@ fn a_queue_file_that_vanishes_is_missed() {
     pair.red.assert_balanced();
     assert_eq!(pair.red.queue().len(), 1);
     pair.red.stop();
-    let removed = remove_those_with(&pair.red.data().join("queue"), "waiting-letter");
+    let removed = remove_those_with(&pair.red.data().join("queue/letters"), "waiting-letter");
     assert!(removed > 0, "a queued letter is a file once the MTA has stopped");
     let said = pair.red.run(&["ledger"]);
     assert_eq!(said.code, 1, "{}", said.out);

@@ -1,5 +1,6 @@
 //! mbsync: a whole mailbox to a Maildir and back, twice, without a difference.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,6 +9,11 @@ use integration_tests::{Instance, Service, clients};
 use crate::cluster::{PASSWORD, imap, inbox, letter, single, submit};
 
 fn config(here: &Instance, maildir: &Path) -> PathBuf {
+    // mbsync looks for names, not addresses, in certificates; one that is given to it whole it
+    // takes as it is.
+    let certificate = here.root().join("trusted.pem");
+    let pems = [here.roots(), here.certificate()].map(|path| std::fs::read(path).expect("ours"));
+    std::fs::write(&certificate, pems.concat()).expect("the folder is writable");
     let text = format!(
         "IMAPAccount here\nHost {}\nPort {}\nUser bob@example.test\nPass {PASSWORD:?}\n\
          SSLType IMAPS\nCertificateFile {}\n\n\
@@ -17,7 +23,7 @@ fn config(here: &Instance, maildir: &Path) -> PathBuf {
          SyncState *\n",
         here.ip(),
         Service::Imaps.port(),
-        here.roots().display(),
+        certificate.display(),
         dir = maildir.display(),
     );
     let file = here.root().join("mbsyncrc");
@@ -63,8 +69,10 @@ fn both_sides_become_the_same() {
     sync();
     assert_eq!(files(&maildir.join("INBOX")).len(), 4);
     let flags = talk.imap("x3", "FETCH 1:* FLAGS");
+    // A change may be told beside the answer: lines are counted by their number.
     let flagged = flags.iter().filter(|line| line.contains("\\Flagged") && line.contains("\\Seen"));
-    assert_eq!(flagged.count(), 1, "{flags:?}");
+    let numbers: BTreeSet<_> = flagged.filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(numbers.len(), 1, "{flags:?}");
     // A letter written here appears there.
     let draft = letter("bob@example.test", "alice@example.test", "draft").replace("\r\n", "\n");
     let folder = maildir.join("Drafts/cur");

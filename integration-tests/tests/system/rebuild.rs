@@ -72,7 +72,6 @@ fn without_its_indexes_a_mailbox_is_the_same() {
     here.stop();
     let mut folders = Vec::new();
     sled_folders(&here.data(), &mut folders);
-    assert!(!folders.is_empty(), "an index was made");
     for folder in folders {
         std::fs::remove_dir_all(folder).expect("the folder is ours");
     }

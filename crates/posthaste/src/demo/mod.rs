@@ -26,6 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::exit;
 use scenarios::Scenario;
 use story::Story;
+use world::World;
 
 /// Shows the whole way of a letter on this machine.
 #[derive(Args, Debug, Clone)]
@@ -71,39 +72,40 @@ fn play(args: &DemoArgs) -> Result<Exit, Fatal> {
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut story = Story::new(args.json);
         // Whatever is dropped here takes its processes and its folder with it.
-        tokio::select! {
-            outcome = act(args) => outcome,
-            _ = interrupt.recv() => Err(interrupted()),
-            _ = terminate.recv() => Err(interrupted()),
+        let world = tokio::select! {
+            world = act(args, &mut story) => world?,
+            _ = interrupt.recv() => return Err(interrupted()),
+            _ = terminate.recv() => return Err(interrupted()),
+        };
+        if args.once {
+            world.stop().await?;
+            return story.ends(args.scenario);
         }
+        let exit = story.ends(args.scenario)?;
+        story.invites(&world);
+        tokio::select! {
+            () = story.watch_forever(&world) => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        world.stop().await?;
+        Ok(exit)
     })
 }
 
-async fn act(args: &DemoArgs) -> Result<Exit, Fatal> {
-    let mut story = Story::new(args.json);
+/// Makes the world and lets the scenario happen in it.
+async fn act(args: &DemoArgs, story: &mut Story) -> Result<World, Fatal> {
     let layout = args.scenario.layout(args.keep.clone(), args.port_offset);
-    let mut world = world::World::start(&layout).await?;
+    let mut world = World::start(&layout).await?;
     story.opens(&world);
-    let outcome = args.scenario.play(&mut world, &mut story).await;
-    if let Err(fatal) = outcome {
+    if let Err(fatal) = args.scenario.play(&mut world, story).await {
         story.watch(&world);
         story.fails(&world);
         return Err(fatal);
     }
-    if args.once {
-        world.stop().await?;
-        return story.ends(args.scenario);
-    }
-    let exit = story.ends(args.scenario)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    story.invites(&world);
-    tokio::select! {
-        () = story.watch_forever(&world) => {}
-        _ = interrupt.recv() => {}
-    }
-    world.stop().await?;
-    Ok(exit)
+    Ok(world)
 }
 
 fn interrupted() -> Fatal {
