@@ -1,5 +1,5 @@
 //! DNS questions with outcomes that a mail system can act on. Hides hickory entirely: no other
-//! module, and no other crate, names it. It chooses nothing (MX order and fallbacks are the relay's).
+//! module, and no other crate, names it. It chooses nothing: order and fallback are the relay's.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

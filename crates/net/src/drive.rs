@@ -146,7 +146,8 @@ impl<M: Machine> Driver<M> {
     }
 
     /// The next event of the machine; `None`: the connection is over and closed, and
-    /// [`ending`](Driver::ending) says why. Reads, writes and keeps deadlines meanwhile. Cancel-safe.
+    /// [`ending`](Driver::ending) says why. Meanwhile reads, writes and keeps deadlines.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> Option<M::Event> {
         poll_fn(|cx| self.poll_next(cx)).await
     }

@@ -169,8 +169,9 @@ async fn connection<C, S>(
             event = driver.next() => match event {
                 None => return,
                 Some(ServerEvent::Call { id, call, more }) => {
+                    let peer = peer.clone();
                     let respond =
-                        Responder { id: Some(id), stream: more, peer: peer.clone(), out: out.clone() };
+                        Responder { id: Some(id), stream: more, peer, out: out.clone() };
                     let service = Arc::clone(service);
                     tokio::spawn(async move { service.call(call, respond).await });
                 }

@@ -220,7 +220,7 @@ impl Listener {
                 Ok(accepted) => return accepted,
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, socket = %self.address, "cannot accept; waiting a little");
+                    tracing::warn!(%error, socket = %self.address, "cannot accept; waits");
                     clock.sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -392,14 +392,16 @@ impl fmt::Display for BindError {
         write!(f, "cannot listen on {endpoint}: ")?;
         match (endpoint, error.kind()) {
             (Endpoint::Tcp(_), io::ErrorKind::AddrInUse) => f.write_str(
-                "another program has the port; stop it, or choose another port or address under [listen]",
+                "another program has the port; stop it, or choose another port or address under \
+                 [listen]",
             ),
             (Endpoint::Tcp(_), io::ErrorKind::PermissionDenied) => f.write_str(
-                "ports below 1024 need root or CAP_NET_BIND_SERVICE; start as root, or set listen.port_offset",
+                "ports below 1024 need root or CAP_NET_BIND_SERVICE; start as root, or set \
+                 listen.port_offset",
             ),
-            (Endpoint::Tcp(_), io::ErrorKind::AddrNotAvailable) => f.write_str(
-                "this machine does not have that address; correct listen.bind",
-            ),
+            (Endpoint::Tcp(_), io::ErrorKind::AddrNotAvailable) => {
+                f.write_str("this machine does not have that address; correct listen.bind")
+            }
             (Endpoint::Unix { .. }, io::ErrorKind::AddrInUse) => {
                 f.write_str("another Posthaste process serves it; stop that one first")
             }

@@ -1,5 +1,6 @@
 //! One type for every byte stream an agent can have: TCP, a Unix socket, TLS over either, or a pipe
-//! in memory for tests. Not a protocol; `drive` reads and writes it, `listen` and `connect` make it.
+//! in memory for tests. Not a protocol: `drive` reads and writes it, `listen` and `connect` make
+//! it.
 
 use std::fmt;
 use std::io;

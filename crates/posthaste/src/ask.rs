@@ -40,8 +40,8 @@ pub(crate) fn of_fault(agent: AgentName, fault: &Fault) -> Fatal {
     match fault.kind {
         FaultKind::Unavailable | FaultKind::Deadline | FaultKind::Busy => {
             Fatal::try_again(format!(
-                "the {agent} does not answer ({fault}); look with `posthaste status`, start it with \
-             `posthaste up`"
+                "the {agent} does not answer ({fault}); look with `posthaste status`, start it \
+             with `posthaste up`"
             ))
         }
         FaultKind::Configuration => Fatal::new(Exit::BadConfiguration, fault.to_string()),

@@ -264,7 +264,7 @@ impl Ward {
             self.back_off = BACK_OFF_FIRST;
         }
         let again_in = self.back_off;
-        tracing::error!(agent = %self.agent, status, ?again_in, "ended by itself; is started again");
+        tracing::error!(agent = %self.agent, status, ?again_in, "ended by itself; starts again");
         self.restart_at = Some(Instant::now() + again_in);
         self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
     }

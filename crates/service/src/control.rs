@@ -195,7 +195,8 @@ impl Control {
             put_to_use();
         }
         shared.config.replace(reload.config);
-        tracing::info!(changed = ?reload.changed, needs_restart = ?reload.needs_restart, "reloaded");
+        let (changed, restart) = (&reload.changed, &reload.needs_restart);
+        tracing::info!(?changed, needs_restart = ?restart, "reloaded");
         Ok(Reloaded { changed: reload.changed, needs_restart: reload.needs_restart })
     }
 

@@ -299,7 +299,8 @@ where
     tokio::select! {
         outcome = finish => outcome,
         () = expired(&context, deadline) => {
-            tracing::warn!(sessions = context.tasks.count(), "sessions were cut: the drain took too long");
+            let sessions = context.tasks.count();
+            tracing::warn!(sessions, "sessions were cut: the drain took too long");
             Ok(())
         }
         // Asked twice, somebody is in a hurry.

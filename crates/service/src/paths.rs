@@ -96,7 +96,7 @@ impl Paths {
         self.state().join("balances")
     }
 
-    /// Looks that the data folder is there and can be written, and makes `run`, `trail` and `state`.
+    /// Sees that the data folder is there and can be written, and makes `run`, `trail` and `state`.
     ///
     /// # Errors
     /// One sentence that says which folder, why, and what to do.
@@ -135,7 +135,8 @@ impl Paths {
             io::ErrorKind::PermissionDenied => Fatal::new(
                 Exit::NotAllowed,
                 format!(
-                    "cannot write in {folder}: user {user} has no permission; correct its owner or mode"
+                    "cannot write in {folder}: user {user} has no permission; correct its owner or \
+                     mode"
                 ),
             ),
             io::ErrorKind::ReadOnlyFilesystem => Fatal::new(

@@ -1,5 +1,5 @@
-//! The balance that the supervisor writes after each start and each day: `state/balances/DATE.json`,
-//! one line for each time it was taken. So a loss has a date, and is in the log the same day.
+//! The balance that the supervisor writes after each start and each day, one line each time, in
+//! `state/balances/DATE.json`. So a loss has a date, and is in the log the same day.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -59,8 +59,8 @@ fn trace(args: &TraceArgs) -> Result<Exit, Fatal> {
     if events.is_empty() && !args.follow {
         let days = config.trail.keep.as_secs() / 86_400;
         output::complain(&format!(
-            "posthaste trace: no letter here has the id, Message-ID or address \"{}\"; journeys are \
-             kept for {days} days",
+            "posthaste trace: no letter here has the id, Message-ID or address \"{}\"; journeys \
+             are kept for {days} days",
             output::safe(&args.what)
         ));
         return Ok(Exit::No);

@@ -1,4 +1,4 @@
-//! Layers of configuration (defaults, then the file, then `--set`), and faults with line and column.
+//! Layers of configuration (defaults, then the file, then `--set`), and faults with their place.
 //! Every key is tried alone, so that one reading names every fault and not only the first.
 
 use std::fmt;
