@@ -215,10 +215,9 @@ fn names_a_field(line: &[u8], colon: usize) -> bool {
 /// The empty line that ends this block, with the line end the block uses.
 fn blank_line_of(block: &[u8]) -> &[u8] {
     for blank in [&b"\r\n"[..], b"\n"] {
-        if let Some(before) = block.strip_suffix(blank) {
-            if before.is_empty() || before.ends_with(b"\n") {
-                return blank;
-            }
+        let is_blank_line = |before: &[u8]| before.is_empty() || before.ends_with(b"\n");
+        if block.strip_suffix(blank).is_some_and(is_blank_line) {
+            return blank;
         }
     }
     b""

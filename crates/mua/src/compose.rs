@@ -23,7 +23,10 @@ pub fn people(typed: &str) -> Result<Vec<Correspondent>, Failure> {
     let mut found = Vec::new();
     for one in values::addresses(typed.as_bytes()) {
         let address = one.address.parse().map_err(|error| {
-            Failure::usage(format!("{:?} holds no address that can be sent to: {error}", typed.trim()))
+            Failure::usage(format!(
+                "{:?} holds no address that can be sent to: {error}",
+                typed.trim()
+            ))
         })?;
         found.push(Correspondent { name: one.name, address });
     }

@@ -120,7 +120,8 @@ impl OpenPart {
         let Some(field) = header::fields(line).next() else { return };
         let name = field.name(line).to_ascii_lowercase();
         let known = |names: &[&str]| names.iter().any(|known| known.as_bytes() == name);
-        if !known(&MIME_FIELDS) && !(self.is_letter() && known(&envelope::FIELDS)) {
+        let is_wanted = known(&MIME_FIELDS) || (self.is_letter() && known(&envelope::FIELDS));
+        if !is_wanted {
             return;
         }
         let mut value = Vec::new();

@@ -1,6 +1,8 @@
 //! Changes to letters: moved, marked, removed.
 
-use protocol::imap::command::{Command, Numbering, Search, Store, StoreAction, StoreEcho, Transfer};
+use protocol::imap::command::{
+    Command, Numbering, Search, Store, StoreAction, StoreEcho, Transfer,
+};
 use protocol::imap::flag::{Flag, Keyword, SpecialUse};
 use protocol::imap::mailbox::MailboxName;
 use protocol::imap::search::SearchKey;
@@ -180,10 +182,10 @@ pub async fn target(session: &mut Imap<'_>, typed: &str) -> Result<MailboxName, 
         "drafts" => Some(SpecialUse::Drafts),
         _ => None,
     };
-    if let Some(role) = role {
-        if let Some(found) = folders::for_use(session, role).await? {
-            return Ok(found);
-        }
+    if let Some(role) = role
+        && let Some(found) = folders::for_use(session, role).await?
+    {
+        return Ok(found);
     }
     folders::name(typed)
 }

@@ -264,6 +264,6 @@ fn human_size(octets: usize) -> String {
     match octets {
         0..1_024 => format!("{octets} B"),
         1_024..1_048_576 => format!("{} KiB", octets.div_ceil(1_024)),
-        _ => format!("{}.{} MiB", octets >> 20, (octets & 0xf_ffff) * 10 >> 20),
+        _ => format!("{}.{} MiB", octets >> 20, ((octets & 0xf_ffff) * 10) >> 20),
     }
 }
