@@ -5,8 +5,8 @@ use protocol::imap::{self, ConditionCode, Flag, NumberSet};
 
 use super::failure::Failure;
 
-/// A client's mailbox name as one that can exist. Levels called `.` or `..` would be harmless, since
-/// the store writes names of its own, but they serve nobody who means well.
+/// A client's mailbox name as one that can exist. Levels called `.` or `..` would be harmless,
+/// since the store writes names of its own, but they serve nobody who means well.
 pub(super) fn name(name: &imap::MailboxName) -> Result<MailboxName, Failure> {
     let cannot = |why: String| Failure::no(ConditionCode::Cannot, why);
     name.levels(MailboxName::SEPARATOR).map_err(|why| cannot(why.to_string()))?;

@@ -81,8 +81,8 @@ impl Session {
         }
     }
 
-    /// Sets `\Seen` on those letters whose bodies are asked for without PEEK. Tells which; a failure
-    /// is no reason not to show the letters.
+    /// Sets `\Seen` on those letters whose bodies are asked for without PEEK. Tells which; a
+    /// failure is no reason not to show the letters.
     async fn mark_seen(&mut self, places: &[(usize, usize)], items: &[FetchItem]) -> UidSet {
         let mut uids = UidSet::new();
         let Some(selected) = &mut self.selected else { return uids };

@@ -1,5 +1,6 @@
-//! Limits of IMAP sessions, with unit and reason. The grammar's own are in `protocol::imap::limits`,
-//! those of the store in `mailbox::limits`, those the administrator sets in `[limits]`.
+//! Limits of IMAP sessions, with unit and reason. The grammar's own are in
+//! `protocol::imap::limits`, those of the store in `mailbox::limits`, those the administrator sets
+//! in `[limits]`.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Stage *retrieve*: people read their letters over IMAP, on port 143 (with STARTTLS) and 993 (under
-//! TLS). Not delivery (`deliver`), and no storage: all of that is the `mailbox` crate's. Called by
-//! the agent's `serve`.
+//! Stage *retrieve*: people read their letters over IMAP, on port 143 (with STARTTLS) and 993
+//! (under TLS). Not delivery (`deliver`), and no storage: all of that is the `mailbox` crate's.
+//! Called by the agent's `serve`.
 //!
 //! A session joins three things: the protocol machine (`protocol::imap::server`), which knows what
 //! may be said; an open mailbox, of which it holds the *view* that its client knows; and `auth`,

@@ -1,4 +1,5 @@
-//! SELECT, EXAMINE, CLOSE, UNSELECT and STATUS (RFC 3501 §6.3.1, §6.3.2, §6.3.10, §6.4.2, RFC 3691).
+//! SELECT, EXAMINE, CLOSE, UNSELECT and STATUS (RFC 3501 §6.3.1, §6.3.2, §6.3.10, §6.4.2, RFC
+//! 3691).
 
 use std::num::NonZeroU32;
 

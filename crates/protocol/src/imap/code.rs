@@ -1,5 +1,5 @@
-//! Response codes: what stands in brackets after OK, NO, BAD, BYE and PREAUTH (RFC 3501 §7.1, RFC 4315,
-//! RFC 5530, RFC 9051 §7.1 and others named below). Written in `grammar::code`.
+//! Response codes: what stands in brackets after OK, NO, BAD, BYE and PREAUTH (RFC 3501 §7.1, RFC
+//! 4315, RFC 5530, RFC 9051 §7.1 and others named below). Written in `grammar::code`.
 
 use std::num::NonZeroU32;
 

@@ -1,5 +1,5 @@
-//! Dates of IMAP: the `date` of SEARCH and the `date-time` of INTERNALDATE and APPEND (RFC 3501 §9).
-//! Not the dates in letters (`message` has those). Called by the grammar.
+//! Dates of IMAP: the `date` of SEARCH and the `date-time` of INTERNALDATE and APPEND (RFC 3501
+//! §9). Not the dates in letters (`message` has those). Called by the grammar.
 
 use std::fmt;
 

@@ -126,7 +126,8 @@ impl fmt::Display for PermanentFlag {
     }
 }
 
-/// An attribute of a mailbox in LIST (RFC 3501 §7.2.2, RFC 3348, RFC 5258, RFC 6154, RFC 9051 §7.3.1).
+/// An attribute of a mailbox in LIST (RFC 3501 §7.2.2, RFC 3348, RFC 5258, RFC 6154, RFC 9051
+/// §7.3.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MailboxAttribute {
     /// `\Noinferiors`

@@ -250,7 +250,8 @@ mod tests {
                 set.insert(*number);
             }
             prop_assert_eq!(&set, &numbers.iter().copied().collect::<NumberSet>());
-            prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            let numbers: Vec<u32> = model.iter().copied().collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), numbers);
             prop_assert_eq!(set.len(), model.len() as u64);
             for number in 0..61 {
                 prop_assert_eq!(set.contains(number), model.contains(&number));

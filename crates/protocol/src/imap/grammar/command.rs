@@ -267,64 +267,19 @@ pub fn print_command(writer: &mut Writer, tag: &Tag, command: &Command) {
 
 fn print_arguments(writer: &mut Writer, command: &Command) {
     match command {
-        Command::Authenticate { mechanism, initial } => {
-            writer.display(format_args!(" {mechanism}"));
-            match initial {
-                Some(bytes) if bytes.reveal().is_empty() => writer.text(" ="),
-                Some(bytes) => {
-                    writer.display(format_args!(" {}", STANDARD.encode(bytes.reveal())));
-                }
-                None => {}
-            }
+        Command::Authenticate { .. } | Command::Login { .. } | Command::Enable(_) => {
+            print_login(writer, command);
         }
-        Command::Login { user, password } => {
-            writer.byte(b' ');
-            writer.astring(user);
-            writer.byte(b' ');
-            writer.astring(password.reveal());
-        }
-        Command::Enable(names) => {
-            writer.byte(b' ');
-            writer.spaced(names, |writer, name| writer.text(name));
-        }
-        Command::Create { mailbox, uses } => {
-            writer.byte(b' ');
-            sets::print_mailbox(writer, mailbox);
-            if !uses.is_empty() {
-                writer.text(" (USE ");
-                writer.list(uses, |writer, purpose| {
-                    writer.display(format_args!("\\{}", purpose.name()));
-                });
-                writer.byte(b')');
-            }
-        }
-        Command::Select(mailbox)
-        | Command::Examine(mailbox)
-        | Command::Delete(mailbox)
-        | Command::Subscribe(mailbox)
-        | Command::Unsubscribe(mailbox) => {
-            writer.byte(b' ');
-            sets::print_mailbox(writer, mailbox);
-        }
-        Command::Rename { from, to } => {
-            writer.byte(b' ');
-            sets::print_mailbox(writer, from);
-            writer.byte(b' ');
-            sets::print_mailbox(writer, to);
-        }
+        Command::Create { .. }
+        | Command::Select(_)
+        | Command::Examine(_)
+        | Command::Delete(_)
+        | Command::Subscribe(_)
+        | Command::Unsubscribe(_)
+        | Command::Rename { .. }
+        | Command::Lsub { .. }
+        | Command::Status { .. } => print_named(writer, command),
         Command::List(list) => list::print_list(writer, list),
-        Command::Lsub { reference, pattern } => {
-            writer.byte(b' ');
-            writer.astring(reference.to_utf7().as_bytes());
-            writer.byte(b' ');
-            writer.list_mailbox(pattern.to_utf7().as_bytes());
-        }
-        Command::Status { mailbox, items } => {
-            writer.byte(b' ');
-            sets::print_mailbox(writer, mailbox);
-            writer.byte(b' ');
-            writer.list(items, |writer, item| writer.text(item.name()));
-        }
         Command::Append(append) => append::print_append(writer, append),
         Command::Id(fields) => {
             writer.byte(b' ');
@@ -351,6 +306,68 @@ fn print_arguments(writer: &mut Writer, command: &Command) {
         | Command::Close
         | Command::Unselect
         | Command::Expunge => {}
+    }
+}
+
+/// Commands around the login.
+fn print_login(writer: &mut Writer, command: &Command) {
+    writer.byte(b' ');
+    match command {
+        Command::Authenticate { mechanism, initial } => {
+            writer.text(mechanism);
+            match initial {
+                Some(bytes) if bytes.reveal().is_empty() => writer.text(" ="),
+                Some(bytes) => {
+                    writer.display(format_args!(" {}", STANDARD.encode(bytes.reveal())));
+                }
+                None => {}
+            }
+        }
+        Command::Login { user, password } => {
+            writer.astring(user);
+            writer.byte(b' ');
+            writer.astring(password.reveal());
+        }
+        Command::Enable(names) => writer.spaced(names, |writer, name| writer.text(name)),
+        _ => {}
+    }
+}
+
+/// Commands that begin with the name of a mailbox.
+fn print_named(writer: &mut Writer, command: &Command) {
+    writer.byte(b' ');
+    match command {
+        Command::Create { mailbox, uses } => {
+            sets::print_mailbox(writer, mailbox);
+            if !uses.is_empty() {
+                writer.text(" (USE ");
+                writer.list(uses, |writer, purpose| {
+                    writer.display(format_args!("\\{}", purpose.name()));
+                });
+                writer.byte(b')');
+            }
+        }
+        Command::Select(mailbox)
+        | Command::Examine(mailbox)
+        | Command::Delete(mailbox)
+        | Command::Subscribe(mailbox)
+        | Command::Unsubscribe(mailbox) => sets::print_mailbox(writer, mailbox),
+        Command::Rename { from, to } => {
+            sets::print_mailbox(writer, from);
+            writer.byte(b' ');
+            sets::print_mailbox(writer, to);
+        }
+        Command::Lsub { reference, pattern } => {
+            writer.astring(reference.to_utf7().as_bytes());
+            writer.byte(b' ');
+            writer.list_mailbox(pattern.to_utf7().as_bytes());
+        }
+        Command::Status { mailbox, items } => {
+            sets::print_mailbox(writer, mailbox);
+            writer.byte(b' ');
+            writer.list(items, |writer, item| writer.text(item.name()));
+        }
+        _ => {}
     }
 }
 

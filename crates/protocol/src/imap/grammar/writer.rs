@@ -1,6 +1,6 @@
-//! Where commands and responses are printed to, with the strings of the grammar (RFC 3501 §4.3). Not
-//! a stream: it appends to a buffer and remembers where a client must wait. Called by all printers
-//! of this folder.
+//! Where commands and responses are printed to, with the strings of the grammar (RFC 3501 §4.3).
+//! Not a stream: it appends to a buffer and remembers where a client must wait. Called by all
+//! printers of this folder.
 
 use std::fmt::{Display, Write as _};
 
@@ -163,8 +163,8 @@ impl Writer {
 
     /// A literal with its octets.
     pub fn literal(&mut self, bytes: &[u8]) {
-        // RFC 3501 §9: NUL stands only in literal8. Where the grammar has no literal8 (an address in
-        // ENVELOPE), the NUL of a broken letter is shown as what a decoder would make of it.
+        // RFC 3501 §9: NUL stands only in literal8. Where the grammar has no literal8 (an address
+        // in ENVELOPE), the NUL of a broken letter is shown as what a decoder would make of it.
         if self.support == LiteralSupport::Server && memchr::memchr(0, bytes).is_some() {
             let clean: Vec<u8> =
                 bytes.iter().map(|byte| if *byte == 0 { 0x80 } else { *byte }).collect();
