@@ -196,7 +196,7 @@ impl Desk {
         let password = claim.password.into_inner();
         let verifiers = self.verifiers.current(now);
         let stored = found.as_ref().ok().and_then(|account| verifiers.get(&account.address));
-        let mut candidates: Vec<(Option<String>, PasswordVerifier)> = Vec::new();
+        let mut candidates: Vec<Candidate> = Vec::new();
         if let Some(verifier) = stored {
             candidates.push((None, verifier.password.clone()));
             let apps = verifier
@@ -206,20 +206,21 @@ impl Desk {
             candidates.extend(apps.map(|app| (Some(app.name.clone()), app.password.clone())));
         }
         if let Some(app) = self.remembered(&name, &candidates, &password) {
-            self.counts.remembered.increment();
             return self.answer(start, found, Some(app));
         }
+        let Ok(turn) = self.pool.turn().await else {
+            return self.later(start, Some(&name), CHECKS_RETRY);
+        };
+        // A client that opens five connections at once is checked once: the others waited.
+        if let Some(app) = self.remembered(&name, &candidates, &password) {
+            return self.answer(start, found, Some(app));
+        }
+        // Guesses that came all at once have waited for one another too.
+        if let Some(wait) = self.name_wait(&name, start.peer) {
+            return self.later(start, Some(&name), wait);
+        }
         self.counts.checks.increment();
-        let checked = self
-            .pool
-            .run(move || {
-                if candidates.is_empty() {
-                    PasswordVerifier::verify_nobody(&password);
-                }
-                let good = candidates.into_iter().find(|(_, it)| it.verify(&password));
-                (good, password)
-            })
-            .await;
+        let checked = turn.run(move || try_all(candidates, password)).await;
         match checked {
             Ok((Some((app, verifier)), password)) => {
                 let mut state = self.state();
@@ -237,7 +238,7 @@ impl Desk {
     fn remembered(
         &self,
         name: &str,
-        candidates: &[(Option<String>, PasswordVerifier)],
+        candidates: &[Candidate],
         password: &str,
     ) -> Option<Option<String>> {
         let (now, state) = (self.clock.tick(), self.state());
@@ -245,7 +246,9 @@ impl Desk {
             let entry = state.remembered.entry(name, verifier.identity(), password);
             state.remembered.knows(now, &entry)
         };
-        candidates.iter().find(|(_, it)| known(it)).map(|(app, _)| app.clone())
+        let (app, _) = candidates.iter().find(|(_, it)| known(it))?;
+        self.counts.remembered.increment();
+        Some(app.clone())
     }
 
     /// `good`: the app password that fitted, or that the own one did.
@@ -319,6 +322,9 @@ impl Desk {
     }
 }
 
+/// A verifier that a password may fit, with the name of the app password; `None`: the own one.
+type Candidate = (Option<String>, PasswordVerifier);
+
 impl net::ipc::Service<LoginCall> for Desk {
     async fn call(&self, call: LoginCall, respond: Responder) {
         match call {
@@ -333,6 +339,15 @@ impl net::ipc::Service<LoginCall> for Desk {
             }
         }
     }
+}
+
+/// The first candidate that the password fits. Without candidates it takes as long as with one.
+fn try_all(candidates: Vec<Candidate>, password: String) -> (Option<Candidate>, String) {
+    if candidates.is_empty() {
+        PasswordVerifier::verify_nobody(&password);
+    }
+    let good = candidates.into_iter().find(|(_, verifier)| verifier.verify(&password));
+    (good, password)
 }
 
 /// The name by which attempts are counted and salts pretended: one for each way to write it, as an

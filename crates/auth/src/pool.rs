@@ -6,7 +6,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The pool.
 #[derive(Debug)]
@@ -27,21 +27,39 @@ impl Pool {
         Self { running, waiting: AtomicUsize::new(0) }
     }
 
-    /// Runs a check on a thread of its own when its turn comes.
+    /// Waits for a turn.
     ///
     /// # Errors
-    /// [`Full`]; the check was not run.
+    /// [`Full`]: too many wait already.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Full> {
+        let place = Place::take(&self.waiting)?;
+        let permit = self.running.clone().acquire_owned().await.map_err(|_| Full)?;
+        Ok(Turn { permit, _place: place })
+    }
+}
+
+/// The right to run one check now.
+pub(crate) struct Turn<'a> {
+    permit: OwnedSemaphorePermit,
+    _place: Place<'a>,
+}
+
+impl Turn<'_> {
+    /// Runs a check on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Full`] when the check panicked: it has no answer, one who comes back may get one.
     pub(crate) async fn run<T: Send + 'static>(
-        &self,
+        self,
         check: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Full> {
-        let _place = Place::take(&self.waiting)?;
-        let turn = self.running.clone().acquire_owned().await.map_err(|_| Full)?;
+        let Self { permit, _place } = self;
+        // The check goes on when the one who asked has left, and its place in memory is counted
+        // until it ends.
         let checked = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permit = permit;
             check()
         });
-        // A check that panicked has no answer; one who comes back may get one.
         checked.await.map_err(|_| Full)
     }
 }

@@ -227,24 +227,63 @@ async fn cleartext_is_refused_but_on_this_machine() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_flood_is_bounded_and_the_rest_put_off() {
+async fn guesses_that_come_at_once_are_counted_like_others() {
     let world = Arc::new(world());
     let mut asked = Vec::new();
     for number in 0..limits::CHECKS_WAITING + 20 {
         let world = world.clone();
         asked.push(tokio::spawn(async move {
-            let mut start = start("PLAIN", Some(b"\0alice\0sesame"));
+            let message = format!("\0alice\0guess {number}");
+            let mut start = start("PLAIN", Some(message.as_bytes()));
             start.peer = Some(std::net::IpAddr::from([10, 0, (number / 250) as u8, 1]));
             world.desk.start(start).await
         }));
     }
-    let (mut granted, mut later) = (0, 0);
+    let (mut refused, mut later) = (0, 0);
     for asked in asked {
         match asked.await.unwrap() {
-            LoginAnswer::Granted(_) => granted += 1,
+            LoginAnswer::Refused => refused += 1,
             LoginAnswer::Later { .. } => later += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((granted, later), (limits::CHECKS_WAITING, 20));
+    assert_eq!(refused + later, limits::CHECKS_WAITING + 20);
+    let most = limits::NAME_FAILURES as usize + limits::CHECKS_MOST;
+    assert!(refused <= most, "{refused} guesses at once");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_client_that_connects_many_times_at_once_is_checked_a_few_times() {
+    let world = Arc::new(world());
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let world = world.clone();
+            tokio::spawn(async move { plain(&world, "", "alice", "sesame").await })
+        })
+        .collect();
+    for asked in asked {
+        assert_eq!(account(&asked.await.unwrap()), "alice@red.test");
+    }
+    let checks = world.metrics.snapshot().get("password_checks").copied().unwrap();
+    assert!(checks <= limits::CHECKS_MOST as i64, "{checks}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_flood_of_names_is_bounded_and_the_rest_put_off() {
+    let world = Arc::new(world());
+    let mut asked = Vec::new();
+    for number in 0..limits::CHECKS_WAITING + 20 {
+        let world = world.clone();
+        asked.push(tokio::spawn(async move {
+            let message = format!("\0name{number}\0guess");
+            let mut start = start("PLAIN", Some(message.as_bytes()));
+            start.peer = Some(std::net::IpAddr::from([10, 0, number as u8, 1]));
+            world.desk.start(start).await
+        }));
+    }
+    let mut refused = 0;
+    for asked in asked {
+        refused += usize::from(asked.await.unwrap() == LoginAnswer::Refused);
+    }
+    assert_eq!(refused, limits::CHECKS_WAITING);
 }
