@@ -20,7 +20,7 @@ pub const WRITE_STALL: Duration = Duration::from_secs(180);
 
 /// How long after our last byte we read and discard, so that the peer's system does not throw our
 /// last reply away on a reset.
-pub const LINGER: Duration = Duration::from_secs(2);
+pub const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes discarded while lingering, at most: a peer that keeps pushing a letter is cut off.
 pub const LINGER_BYTES: usize = 8 * 1024 * 1024;

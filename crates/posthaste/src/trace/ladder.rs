@@ -34,6 +34,12 @@ impl Ladder {
         events.iter().map(|recorded| self.line(recorded)).collect()
     }
 
+    /// Nothing of this letter was drawn yet.
+    pub(crate) fn is_new(&self, events: &[Recorded]) -> bool {
+        let mut journeys = events.iter().filter_map(|recorded| recorded.event.journey);
+        !journeys.any(|journey| self.began.contains_key(&journey))
+    }
+
     fn note(&mut self, events: &[Recorded]) {
         for recorded in events {
             if let Some(journey) = recorded.event.journey {

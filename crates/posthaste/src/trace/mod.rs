@@ -90,10 +90,16 @@ async fn follow(
         let events = batch(follower, folder)?;
         if args.json {
             events.iter().for_each(output::json);
-        } else {
-            for line in ladder.lines(&events) {
-                output::line(&line);
+            continue;
+        }
+        for journey in ladder::journeys(&events) {
+            if ladder.is_new(&journey) {
+                output::line("");
+                output::line(&ladder::headline(&journey));
             }
+        }
+        for line in ladder.lines(&events) {
+            output::line(&line);
         }
     }
 }

@@ -296,6 +296,35 @@ impl Kind {
         matches!(self, Kind::Dns | Kind::Connect | Kind::Tls | Kind::SmtpLine | Kind::Verdict)
     }
 
+    /// Every kind.
+    pub const ALL: [Kind; 25] = [
+        Kind::Submitted,
+        Kind::Authenticated,
+        Kind::Accepted,
+        Kind::Signed,
+        Kind::Expanded,
+        Kind::Generated,
+        Kind::Queued,
+        Kind::Dns,
+        Kind::Connect,
+        Kind::Tls,
+        Kind::SmtpLine,
+        Kind::Deferred,
+        Kind::Relayed,
+        Kind::Bounced,
+        Kind::Received,
+        Kind::Verdict,
+        Kind::Filtered,
+        Kind::Stored,
+        Kind::Retrieved,
+        Kind::Discarded,
+        Kind::Held,
+        Kind::Released,
+        Kind::Refused,
+        Kind::FaultInjected,
+        Kind::Dropped,
+    ];
+
     /// As in the file.
     pub fn as_str(self) -> &'static str {
         match self {

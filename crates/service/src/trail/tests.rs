@@ -136,3 +136,17 @@ fn a_slow_disk_costs_detail_and_says_so() {
     let dropped: u64 = found.iter().filter_map(|recorded| recorded.event.count).sum();
     assert_eq!(u64::try_from(lines).expect("small") + dropped, 20_000);
 }
+
+#[test]
+fn the_page_lists_every_kind() {
+    let page = include_str!("../../../../docs/journey.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, Kind::ALL.len());
+    for kind in Kind::ALL {
+        let detail = if kind.is_detail() { "yes |" } else { "| |" };
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        assert!(row.is_some_and(|row| row.ends_with(detail)), "docs/journey.md: {kind}");
+        let json = serde_json::to_string(&kind).expect("a word");
+        assert_eq!(json, format!("\"{kind}\""));
+    }
+}
