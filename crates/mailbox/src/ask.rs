@@ -214,8 +214,17 @@ pub(crate) enum Ask {
     Append(Address, Vec<PreparedLetter>, Quota),
     ChangeFlags(Address, FlagChange),
     Expunge(Address, UidSet),
-    Copy { from: Address, uids: UidSet, to: MailboxId, quota: Quota },
-    Move { from: Address, uids: UidSet, to: MailboxId },
+    Copy {
+        from: Address,
+        uids: UidSet,
+        to: MailboxId,
+        quota: Quota,
+    },
+    Move {
+        from: Address,
+        uids: UidSet,
+        to: MailboxId,
+    },
     Create(AccountId, MailboxName, Option<SpecialUse>),
     Delete(AccountId, MailboxName),
     Rename(AccountId, MailboxName, MailboxName),
@@ -223,6 +232,8 @@ pub(crate) enum Ask {
     Unsubscribe(AccountId, MailboxName),
     ClaimRecent(Address),
     Look(Address),
+    /// Forget when the directories were last read, then look.
+    LookAnew(Address),
     Survey(crate::custody::Whose),
 }
 

@@ -37,6 +37,7 @@ mod thread;
 mod transaction;
 mod uidset;
 mod utf7;
+mod verify;
 mod view;
 mod writer;
 
@@ -58,5 +59,6 @@ pub use open::{Clock, Mailboxes, Opened, Options};
 pub use scan::Looked;
 pub use state::Counts;
 pub use uidset::UidSet;
+pub use verify::{Finding, Verified};
 pub use view::{Changes, View};
 pub use writer::Writer;

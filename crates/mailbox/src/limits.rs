@@ -104,6 +104,9 @@ pub const INDEX_READ: usize = 64 * 1024;
 /// Bytes of one account's index on disk beyond which it is made anew: sled gives no room back.
 pub const INDEX_DISK: u64 = 1024 * 1024 * 1024;
 
+/// Damaged letters that one verification names.
+pub const FINDINGS: usize = 1_000;
+
 /// Letters that wait to be indexed in the background; what comes on top is indexed on demand.
 pub const INDEX_WAITING: usize = 4_096;
 

@@ -22,6 +22,7 @@ use crate::name::MailboxName;
 use crate::scan::Looked;
 use crate::stage::Stager;
 use crate::uidset::UidSet;
+use crate::verify::{self, Verified};
 use crate::writer::{Accounts, Writer, sweep};
 
 /// Wall-clock time, from whoever has a clock.
@@ -281,6 +282,41 @@ impl Mailboxes {
             Answer::Survey(survey) => Ok(survey),
             other => other.unexpected(),
         }
+    }
+
+    /// Reads every letter of an account and compares it with its record: length and hash. Works on
+    /// a thread of its own, mailbox by mailbox; mail comes and goes meanwhile.
+    pub async fn verify(&self, account: &AccountId) -> Result<Verified> {
+        let mut verified = Verified::default();
+        for listed in self.account(account).await?.mailboxes.iter() {
+            let mailbox = self.open_mailbox(account, listed.id).await?;
+            self.look(&mailbox).await?;
+            let name = listed.name.clone();
+            let work = move || verify::mailbox(&mailbox, &name);
+            verified.add(crate::thread::run("verify a mailbox", work).await?);
+        }
+        Ok(verified)
+    }
+
+    /// Makes anew what can be made anew: the index goes, and every Maildir is read through for
+    /// what other programs did. The answer is what was found; letters stay as they are.
+    pub async fn rebuild(&self, account: &AccountId) -> Result<Looked> {
+        self.index.forget(account);
+        let mut all = Looked::default();
+        for listed in self.account(account).await?.mailboxes.iter() {
+            let mailbox = self.open_mailbox(account, listed.id).await?;
+            loop {
+                let ask = Ask::LookAnew(mailbox.address().clone());
+                let Answer::Looked(looked) = self.ask(ask).await? else { break };
+                all.came += looked.came;
+                all.changed += looked.changed;
+                all.gone += looked.gone;
+                if !looked.more {
+                    break;
+                }
+            }
+        }
+        Ok(all)
     }
 
     async fn placed(&self, ask: Ask) -> Result<Placed> {

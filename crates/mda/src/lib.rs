@@ -13,6 +13,7 @@ mod custody;
 mod deliver;
 pub mod limits;
 mod retrieve;
+pub mod verbs;
 
 use std::sync::Arc;
 
@@ -93,6 +94,7 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     let Opened { lmtp, imap, directory, mailboxes, committer } = opened;
     renew_directory(&context, &directory);
     custody::register(&context, &mailboxes);
+    verbs::register(&context, &mailboxes);
     let hall = context.hall();
     let retrieval = Retrieval {
         mailboxes: mailboxes.clone(),

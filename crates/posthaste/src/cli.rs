@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Domain(crate::people::DomainArgs),
     /// Reads and writes mail, as a user
     Mail(crate::mail::MailArgs),
+    /// Verifies the letters of an account, or rebuilds its index
+    Mailbox(crate::mailbox::MailboxArgs),
     /// Looks at letters that wait, and does something about them
     Queue(crate::queue::QueueArgs),
     /// Shows the journey of a letter

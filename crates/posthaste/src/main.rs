@@ -10,6 +10,7 @@ mod exit;
 mod init;
 mod ledger;
 mod mail;
+mod mailbox;
 mod output;
 mod people;
 mod queue;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Alias(args) => people::alias(args),
         Command::Domain(args) => people::domain(args),
         Command::Mail(args) => mail::run(args),
+        Command::Mailbox(args) => mailbox::run(args),
         Command::Queue(args) => queue::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Ledger(args) => ledger::run(args),

@@ -126,6 +126,13 @@ impl Shelf {
         }
     }
 
+    /// Throws an account's index away; it fills again as letters are read.
+    pub(crate) fn forget(&self, account: &AccountId) {
+        if let Some(inner) = &self.inner {
+            inner.retire(account, &Broken("asked for".to_owned()));
+        }
+    }
+
     /// Closes all indexes.
     pub(crate) fn close(&self) {
         if let Some(inner) = &self.inner {

@@ -108,7 +108,7 @@ impl Writer {
     /// `false`: there is more to do of this job.
     fn lay(&mut self, job: &Job, left: &mut usize) -> disk::Result<bool> {
         match job {
-            Job::Maildir(address) => self.make_maildir(address).map(|_| true),
+            Job::Maildir(address) => self.lay_maildir(address).map(|()| true),
             Job::Letter(letter) => self.lay_letter(letter).map(|()| true),
             Job::Lines(address) => self.lay_lines(address).map(|()| true),
             Job::ListLines(account) => self.lay_list_lines(account).map(|()| true),
@@ -146,6 +146,21 @@ impl Writer {
 
     pub(super) fn staged_path(&self, serial: u64) -> PathBuf {
         staged_path(&self.root, serial)
+    }
+
+    /// A new mailbox: its folders, and a log that says whose they are.
+    fn lay_maildir(&mut self, address: &Address) -> disk::Result<()> {
+        let Some(place) = self.make_maildir(address)? else { return Ok(()) };
+        if self.load_mailbox(address).is_err() {
+            // Deleted meanwhile.
+            return Ok(());
+        }
+        let disk = self.disk.clone();
+        let Ok(open) = self.open_mut(address) else { return Ok(()) };
+        if open.tail.length == 0 {
+            statelog::append(disk.as_ref(), &place, &open.state, &mut open.tail, &[])?;
+        }
+        Ok(())
     }
 
     fn make_maildir(&mut self, address: &Address) -> disk::Result<Option<PathBuf>> {

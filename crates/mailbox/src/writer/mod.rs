@@ -212,6 +212,12 @@ impl Writer {
             Ask::Unsubscribe(account, name) => self.unsubscribe(draft, &account, name),
             Ask::ClaimRecent(of) => self.claim_recent(draft, &of),
             Ask::Look(of) => self.look(draft, &of),
+            Ask::LookAnew(of) => {
+                if let Ok(open) = self.open_mut(&of) {
+                    open.seen = None;
+                }
+                self.look(draft, &of)
+            }
             Ask::Survey(whose) => self.survey(draft, &whose),
         }
     }

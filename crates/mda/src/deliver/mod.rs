@@ -7,6 +7,8 @@
 
 mod letter;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

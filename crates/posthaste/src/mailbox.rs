@@ -1,0 +1,124 @@
+//! `posthaste mailbox`: verify what is stored, rebuild what can be made anew. The MDA does both while
+//! mail comes and goes; here are only the words.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use directory::Renewing;
+use mda::verbs::{RebuildMailboxes, VerifyMailboxes};
+use service::{AgentName, Exit, Fatal, Paths};
+
+use crate::ask;
+use crate::cli::ConfigArgs;
+use crate::exit;
+use crate::output;
+
+/// Looks after the mailboxes of an account.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  posthaste mailbox verify alice@example.org")]
+pub(crate) struct MailboxArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Reads every letter and compares it with what was stored
+    Verify(Which),
+    /// Throws the index away and takes over what other programs did in the Maildirs
+    Rebuild(Which),
+}
+
+/// Whose mailboxes.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit 0 when all is well, 1 when a letter is not as it was stored.\n\n\
+                        Example:\n  posthaste mailbox verify alice@example.org --json")]
+struct Which {
+    #[command(flatten)]
+    file: ConfigArgs,
+    /// The account
+    #[arg(value_name = "ADDRESS")]
+    address: String,
+    /// The answer as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long the MDA may read: a large account on a slow disk takes its time.
+const READ: Duration = Duration::from_secs(6 * 3600);
+
+/// The command.
+pub(crate) fn run(args: &MailboxArgs) -> ExitCode {
+    match &args.verb {
+        Verb::Verify(which) => exit::of("mailbox", verify(which)),
+        Verb::Rebuild(which) => exit::of("mailbox", rebuild(which)),
+    }
+}
+
+fn verify(which: &Which) -> Result<Exit, Fatal> {
+    let (paths, account) = which.account()?;
+    let client = ask::client(&paths, AgentName::Mda);
+    let asked = VerifyMailboxes { account };
+    let answer = ask::runtime()?
+        .block_on(client.call(&asked, READ))
+        .map_err(|fault| ask::of_fault(AgentName::Mda, &fault))?;
+    if which.json {
+        output::json(&answer);
+    } else {
+        output::line(&format!(
+            "{} letters, {} bytes, as they were stored",
+            answer.letters, answer.bytes
+        ));
+        for letter in &answer.damaged {
+            output::line(&format!(
+                "{} UID {}: {}",
+                output::safe(&letter.mailbox),
+                letter.uid,
+                letter.what
+            ));
+        }
+        if answer.is_cut {
+            output::line("and more");
+        }
+    }
+    Ok(if answer.damaged.is_empty() { Exit::Done } else { Exit::No })
+}
+
+fn rebuild(which: &Which) -> Result<Exit, Fatal> {
+    let (paths, account) = which.account()?;
+    let client = ask::client(&paths, AgentName::Mda);
+    let asked = RebuildMailboxes { account };
+    let answer = ask::runtime()?
+        .block_on(client.call(&asked, READ))
+        .map_err(|fault| ask::of_fault(AgentName::Mda, &fault))?;
+    if which.json {
+        output::json(&answer);
+    } else {
+        output::line(&format!(
+            "index discarded; from other programs: {} letters came, {} changed, {} gone",
+            answer.came, answer.changed, answer.gone
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+impl Which {
+    /// The data folder, and the account, which must exist: asking for the mailboxes of nobody would
+    /// make them.
+    fn account(&self) -> Result<(Paths, String), Fatal> {
+        let config = self.file.load()?.current();
+        let paths = Paths::new(&config.storage.data_dir);
+        let disk = std::sync::Arc::new(disk::RealDisk);
+        let directory = Renewing::open(disk, &paths.directory())
+            .map_err(|error| Fatal::no(error.to_string()))?;
+        let snapshot = directory.current(net::Clock::real().tick());
+        let account = snapshot.login(&self.address).ok_or_else(|| {
+            Fatal::no(format!(
+                "there is no account {}; `posthaste account list` shows those there are",
+                self.address
+            ))
+        })?;
+        Ok((paths, account.address.to_string()))
+    }
+}
