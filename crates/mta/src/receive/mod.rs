@@ -87,7 +87,8 @@ impl Desk {
         let config = self.context.config.current();
         let mut server = ServerConfig::smtp(config.hostname().as_str());
         server.recipients_limit = config.limits.recipients_per_letter;
-        server.timeouts = Timeouts { command: config.limits.idle, ..Timeouts::default() };
+        let idle = config.limits.idle;
+        server.timeouts = Timeouts { command: idle, data: idle, ..Timeouts::default() };
         match door {
             Door::Internet => {
                 server.size_limit = config.limits.message_size;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use disk::Spool;
-use net::drive::Driver;
+use net::drive::{Driver, Setting};
 use net::listen::Accepted;
 use net::stream::Peer;
 use protocol::rejection::Rejection;
@@ -23,9 +23,13 @@ use crate::limits::LINES_BEFORE;
 pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
     let Accepted { stream, peer } = accepted;
     let clock = desk.context.clock.clone();
-    let mut server = Server::new(Arc::new(desk.server_config(door)), clock.tick());
+    let config = desk.server_config(door);
+    let setting = Setting::new(clock.clone(), desk.context.stop.clone());
+    // Who does not listen gets no more patience than who does not speak.
+    let write_stall = setting.write_stall.min(config.timeouts.command);
+    let mut server = Server::new(Arc::new(config), clock.tick());
     server.greet(clock.tick());
-    let driver = Driver::new(server, stream, &clock, &desk.context.stop);
+    let driver = Driver::with(server, stream, Setting { write_stall, ..setting });
     let mut talk = Talk {
         desk,
         door,
