@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use net::Clock;
 use net::ipc::Client;
-use protocol::ipc::{Fault, FaultKind, Method, Role};
+use protocol::ipc::{Fault, FaultKind, Role};
 use service::{AgentName, Exit, Fatal, Paths};
 
 /// How long an agent is given for one answer.
@@ -24,15 +24,6 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fatal> {
 /// A client of an agent's control socket. Connects when first asked.
 pub(crate) fn client(paths: &Paths, agent: AgentName) -> Client {
     Client::new(&paths.control_socket(agent), Role::Control, "posthaste", &Clock::real())
-}
-
-/// Asks one agent one question, in a runtime of its own.
-///
-/// # Errors
-/// 75 when the agent is away or slow, else 1, with a sentence.
-pub(crate) fn one<M: Method>(paths: &Paths, agent: AgentName, ask: &M) -> Result<M::Answer, Fatal> {
-    let client = client(paths, agent);
-    runtime()?.block_on(client.call(ask, WAIT)).map_err(|fault| of_fault(agent, &fault))
 }
 
 /// An agent's fault as the end of a command.

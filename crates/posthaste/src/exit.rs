@@ -13,7 +13,6 @@ pub(crate) const NO: Exit = Exit::No;
 /// 64.
 pub(crate) const USAGE: Exit = Exit::Usage;
 /// 75: may work later.
-#[allow(dead_code)]
 pub(crate) const TRY_AGAIN: Exit = Exit::TryAgain;
 /// 77.
 pub(crate) const NOT_ALLOWED: Exit = Exit::NotAllowed;
