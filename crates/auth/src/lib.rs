@@ -67,6 +67,7 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
         config: context.config.clone(),
         metrics: context.metrics.clone(),
     };
+    context.tasks.spawn(watch(directory.clone(), verifiers.clone(), context.clone()));
     let desk = Desk::new(tools, directory, verifiers)?;
     let listener =
         socket.listen().map_err(|error| Fatal::io("cannot serve the login socket", &error))?;
@@ -84,4 +85,27 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     context.ready();
     net::ipc::serve::<LoginCall, Desk>(listener, hall, identity, Arc::new(desk)).await;
     Ok(())
+}
+
+/// Looks at both files now and then, for `status` and the log: what somebody has broken by hand
+/// would else be found at the next login, or, of the other agents, by nobody.
+async fn watch(directory: Arc<Renewing>, verifiers: Arc<RenewingVerifiers>, context: Context) {
+    let mut known = Vec::new();
+    loop {
+        tokio::select! {
+            () = context.clock.sleep(limits::LOOK) => {}
+            () = context.drain.cancelled() => return,
+        }
+        let now = context.clock.tick();
+        let revision = directory.current(now).revision();
+        verifiers.current(now);
+        let complaints: Vec<String> =
+            directory.complaint().into_iter().chain(verifiers.complaint()).collect();
+        if complaints != known {
+            complaints.iter().for_each(|it| tracing::error!("{it}; the last good one stays"));
+            context.control.complain(complaints.clone());
+            known = complaints;
+        }
+        context.control.directory_revision(revision);
+    }
 }

@@ -50,3 +50,6 @@ pub const REMEMBERED: usize = 4_096;
 
 /// How long a good login is remembered.
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
+/// How often the directory's files are looked at when nobody logs in.
+pub const LOOK: Duration = Duration::from_secs(10);

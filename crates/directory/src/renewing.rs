@@ -142,6 +142,10 @@ impl<T> Watched<T> {
     fn look(&self, state: &mut State<T>, now: Tick) -> Result<(), LoadError> {
         state.looked = Some(now);
         let outcome = self.disk.metadata(&self.directory.join(self.file)).map_err(LoadError::from);
+        if outcome.is_err() {
+            // When it is there again it is read again, be it the same one.
+            state.seen = None;
+        }
         let outcome = outcome.and_then(|stamp| {
             if state.seen.as_ref() != Some(&stamp) {
                 let value = (self.load)(self.disk.as_ref(), &self.directory);

@@ -233,6 +233,17 @@ fn changes_are_whole_and_seen_by_those_who_look() {
     let nothing = store.change(|_| Ok(())).unwrap();
     assert_eq!(nothing.revision, 1, "nothing changed, nothing written");
 
+    // A file that was away and comes back is no reason to complain any more.
+    let path = store.directory().join("directory.toml");
+    let aside = store.directory().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    let away = Tick::from_micros(3_000_000);
+    assert_eq!(renewing.current(away).revision(), 1);
+    assert!(renewing.complaint().is_some());
+    std::fs::rename(&aside, &path).unwrap();
+    renewing.current(Tick::from_micros(5_000_000));
+    assert_eq!(renewing.complaint(), None);
+
     // A damaged file keeps the last good snapshot and complains.
     std::fs::write(store.directory().join("directory.toml"), "format = 1\nbroken").unwrap();
     assert!(renewing.refresh(now).is_err());
