@@ -2,7 +2,7 @@
 //! with one fdatasync for many.
 //!
 //! One log per store. It is synchronous and knows no threads, no time and no meaning of records;
-//! [`crate::GroupCommit`] is its only caller. docs/decisions/0008-the-intake-log.md has the reasons.
+//! [`crate::GroupCommit`] is its only caller. The reasons: docs/decisions/0008-the-intake-log.md.
 //!
 //! Three numbers rule it. Every record has a *sequence*; *durable* is the last sequence a barrier
 //! has covered; *checkpoint* is the last sequence whose change is durable in the files as well.

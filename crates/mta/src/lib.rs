@@ -21,14 +21,12 @@ use std::sync::Arc;
 
 use directory::{LoadError, Renewing};
 use disk::{CommitOptions, Disk, RealDisk};
-use net::dns::{Resolver, Setting};
 use net::listen::Bound;
-use net::tls::Roots;
 use protocol::ipc::{Fault, FaultKind};
 use queue::{Queue, Writer};
 use service::{AgentName, Boot, Context, Exit, Fatal, Start};
 
-use courier::Transport;
+use courier::{Means, Transport};
 use receive::{Desk, Door};
 use relay::Relay;
 
@@ -73,11 +71,13 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     let Opened { sockets, disk, directory, queue, writer } = opened;
     renew(&context, &directory);
     let config = context.config.current();
-    let resolver = Resolver::new(&Setting { servers: config.dns.servers.clone() })
-        .map_err(|why| Fatal::no(format!("cannot ask DNS: {why}")))?;
-    let roots = Roots::load(config.tls.extra_roots_file.as_deref())
-        .map_err(|error| Fatal::configuration(error.to_string()))?;
-    let transport = Arc::new(Transport::new(context.clone(), resolver, &roots));
+    let means = Means::of(&config).map_err(Fatal::configuration)?;
+    let transport = Arc::new(Transport::new(context.clone(), means));
+    let renewed = transport.clone();
+    context.control.on_reload(move |config| {
+        let (means, transport) = (Means::of(config)?, renewed.clone());
+        Ok(Box::new(move || transport.renew(means)))
+    });
     let desk = Desk::new(&context, disk, (directory.clone(), queue.clone()), transport.clone());
     let relay = Relay::new(context.clone(), queue, transport.clone(), directory);
     control::answer(&context, &relay);

@@ -11,4 +11,4 @@ mod transport;
 
 pub(crate) use journal::Journal;
 pub(crate) use session::Load;
-pub(crate) use transport::{Outcomes, Transport};
+pub(crate) use transport::{Means, Transport};

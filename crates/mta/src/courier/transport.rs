@@ -3,11 +3,11 @@
 //! courtesy. One outcome for each recipient. It keeps no queue and makes no second attempt later.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use net::connect::{self, Outgoing};
-use net::dns::Resolver;
+use net::dns::{Resolver, Setting};
 use net::stream::Stream;
 use net::tls;
 use protocol::address::Domain;
@@ -40,26 +40,53 @@ pub(crate) type Outcomes = Vec<Result<(String, Reply), Failure>>;
 /// Carries letters.
 pub(crate) struct Transport {
     context: Context,
+    means: RwLock<Arc<Means>>,
+    mda_socket: PathBuf,
+    pool: Pool,
+}
+
+/// What a transport works with, and what a reload of the configuration can change.
+pub(crate) struct Means {
     resolver: Resolver,
     /// Believes any certificate.
     courteous: tls::Client,
     /// Believes only what holds.
     strict: tls::Client,
-    mda_socket: PathBuf,
-    pool: Pool,
+}
+
+impl Means {
+    /// By `dns` and `tls` of the configuration.
+    ///
+    /// # Errors
+    /// One sentence about the key that is wrong.
+    pub(crate) fn of(config: &Config) -> Result<Self, String> {
+        let setting = Setting { servers: config.dns.servers.clone() };
+        let resolver = Resolver::new(&setting).map_err(|why| format!("cannot ask DNS: {why}"))?;
+        let roots = tls::Roots::load(config.tls.extra_roots_file.as_deref())
+            .map_err(|error| error.to_string())?;
+        let courteous = tls::Client::opportunistic(&roots);
+        Ok(Means { resolver, courteous, strict: tls::Client::verifying(&roots) })
+    }
 }
 
 impl Transport {
     /// A transport that lives as long as the agent.
-    pub(crate) fn new(context: Context, resolver: Resolver, roots: &tls::Roots) -> Self {
+    pub(crate) fn new(context: Context, means: Means) -> Self {
         Transport {
             mda_socket: context.paths.mda_socket(),
             context,
-            resolver,
-            courteous: tls::Client::opportunistic(roots),
-            strict: tls::Client::verifying(roots),
+            means: RwLock::new(Arc::new(means)),
             pool: Pool::default(),
         }
+    }
+
+    /// Works with other means from the next letter on.
+    pub(crate) fn renew(&self, means: Means) {
+        *self.means.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(means);
+    }
+
+    fn means(&self) -> Arc<Means> {
+        self.means.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Carries `load` along `way`.
@@ -75,8 +102,9 @@ impl Transport {
             return all(Failure::temporary(Reason::Ours, (3, 5), text));
         };
         let ours: [Domain; 2] = [config.hostname(), config.helo_name()];
+        let means = self.means();
         let finder = Finder {
-            resolver: &self.resolver,
+            resolver: &means.resolver,
             mta: &config.mta,
             mda_socket: &self.mda_socket,
             ours: &ours,
@@ -235,12 +263,13 @@ impl Transport {
 
     fn rule(&self, target: &Target) -> Encryption {
         let Ok(name) = tls::PeerName::new(&target.host) else { return Encryption::None };
+        let means = self.means();
         match target.tls {
             TlsRule::Never => Encryption::None,
-            TlsRule::Courtesy => Encryption::StartTls(self.courteous.clone(), name),
-            TlsRule::Required => Encryption::StartTls(self.strict.clone(), name),
-            TlsRule::Implicit => Encryption::Implicit(self.strict.clone(), name),
-            TlsRule::ImplicitCourtesy => Encryption::Implicit(self.courteous.clone(), name),
+            TlsRule::Courtesy => Encryption::StartTls(means.courteous.clone(), name),
+            TlsRule::Required => Encryption::StartTls(means.strict.clone(), name),
+            TlsRule::Implicit => Encryption::Implicit(means.strict.clone(), name),
+            TlsRule::ImplicitCourtesy => Encryption::Implicit(means.courteous.clone(), name),
         }
     }
 

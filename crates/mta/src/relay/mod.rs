@@ -11,3 +11,6 @@ mod slots;
 
 pub(crate) use report::{compose, header_of};
 pub(crate) use runner::Relay;
+
+#[cfg(test)]
+mod tests;

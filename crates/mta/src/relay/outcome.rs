@@ -250,7 +250,8 @@ impl Trip {
                 true
             }
             Err(error) => {
-                tracing::error!(journey = %letter.journey, %error, "an outcome is not written down");
+                let journey = letter.journey;
+                tracing::error!(%journey, %error, "an outcome is not written down");
                 tokio::select! {
                     () = self.relay.context.clock.sleep(UNWRITTEN) => {}
                     () = self.relay.context.drain.cancelled() => {}

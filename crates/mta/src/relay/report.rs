@@ -111,9 +111,10 @@ mod tests {
 
     fn letter(sender: &str) -> Letter {
         let at = Timestamp::from_seconds(1_795_000_000);
-        let mut parameters = protocol::smtp::RcptParameters::default();
-        parameters.orcpt =
-            Some(OriginalRecipient { kind: "rfc822".into(), address: "the-team@red.test".into() });
+        let original =
+            OriginalRecipient { kind: "rfc822".into(), address: "the-team@red.test".into() };
+        let parameters =
+            protocol::smtp::RcptParameters { orcpt: Some(original), ..Default::default() };
         let recipient = Recipient {
             address: "bob@blue.test".parse().expect("an address"),
             parameters,
