@@ -102,7 +102,7 @@ pub(super) async fn take(
     let event = journal
         .event(Kind::Accepted)
         .from(sender_shown(&letter.mail))
-        .text(&text)
+        .text(text)
         .bytes(facts.octets);
     journal.record(with_message_id(event, &message_id));
     Ok(format!("{} {text}", letter.journey).into())

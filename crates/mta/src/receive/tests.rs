@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::handover::{Judgement, Proven, Rest, judge};
 use super::{Desk, Door};
-use crate::courier::Transport;
+use crate::courier::{Means, Transport};
 use crate::reason::{Failure, Reason};
 
 /// What the delivery agent got.
@@ -74,10 +74,8 @@ fn world() -> World {
     let mut options = queue::Options::new(context.paths.queue());
     options.commit.log.segment = 1 << 20;
     let (queue, writer, _) = Queue::open(disk.clone(), options).unwrap();
-    let setting = net::dns::Setting { servers: vec!["127.0.0.1:1".parse().unwrap()] };
-    let resolver = net::dns::Resolver::new(&setting).unwrap();
-    let roots = net::tls::Roots::load(None).unwrap();
-    let transport = Arc::new(Transport::new(context.clone(), resolver, &roots));
+    let means = Means::of(&context.config.current()).unwrap();
+    let transport = Arc::new(Transport::new(context.clone(), means));
     let desk = Desk::new(&context, disk, (directory, queue.clone()), transport);
     World {
         _folder: folder,
