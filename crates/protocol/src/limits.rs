@@ -52,6 +52,3 @@ pub const INPUT_WAITING: usize = 64 * 1024;
 /// Pipelined commands whose replies are still owed. RFC 2920 names no number; a client that sends
 /// more is read later.
 pub const REPLIES_OWED: usize = 200;
-
-/// Octets of a body chunk in one event.
-pub const BODY_CHUNK: usize = 64 * 1024;
