@@ -184,10 +184,10 @@ impl Session {
         machine.body(now, Some(load.body.length()));
         let mut chunks = load.body.chunks();
         loop {
-            if self.driver.machine().is_taking_body() {
-                if let Err(failure) = self.push(&mut chunks).await {
-                    return vec![Err(failure); load.recipients.len()];
-                }
+            if self.driver.machine().is_taking_body()
+                && let Err(failure) = self.push(&mut chunks).await
+            {
+                return vec![Err(failure); load.recipients.len()];
             }
             match self.driver.next().await {
                 Some(Event::Finished(outcome)) => {

@@ -85,7 +85,8 @@ impl Reason {
             _ => (
                 "The letter went round in circles between mail systems.",
                 "The reason lies in how the recipient's mail is forwarded.",
-                "Tell the recipient, or whoever runs mail for that address, and attach this report.",
+                "Tell the recipient, or whoever runs mail for that address, and attach this \
+                 report.",
             ),
         }
     }
@@ -126,7 +127,8 @@ impl Reason {
             Reason::RelayDenied => (
                 "The mail system that was asked does not take mail for this address.",
                 "The reason lies in where the domain's mail is directed to.",
-                "Tell the recipient, or whoever runs mail for that address, and attach this report.",
+                "Tell the recipient, or whoever runs mail for that address, and attach this \
+                 report.",
             ),
             _ => (
                 "The recipient's mail system refuses the letter by a rule of its own.",

@@ -11,6 +11,7 @@ use protocol::time::Timestamp;
 use queue::Lease;
 use service::config::Config;
 
+use super::backoff;
 use super::outcome::Fate;
 use super::route::{self, Way};
 use super::runner::Relay;
@@ -106,7 +107,11 @@ impl Trip {
                 Fate::Carried { .. } => None,
             });
             let spoken = fates.iter().any(|(_, fate)| matches!(fate, Fate::Carried { .. }));
-            let first = self.config.mta.retry.first;
+            let retry = &self.config.mta.retry;
+            let first = match way {
+                Way::Local => backoff::next_door(retry).first,
+                _ => retry.first,
+            };
             let now = relay.context.clock.tick();
             relay.slots.learn(&way, failed.filter(|_| !spoken), (now, first));
             self.settle(&way, fates).await;

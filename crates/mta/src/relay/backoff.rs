@@ -19,6 +19,22 @@ pub(crate) enum Next {
     GiveUp,
 }
 
+/// The first wait for our own delivery agent while it is away: it is started again in moments.
+const NEXT_DOOR_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest wait for it: asking next door costs nothing, and people wait for their mail.
+const NEXT_DOOR_MAX: Duration = Duration::from_secs(60);
+
+/// The schedule for our own delivery agent while it is away. What it refuses itself (a full
+/// mailbox) goes by the usual one.
+pub(crate) fn next_door(usual: &Retry) -> Retry {
+    Retry {
+        first: usual.first.min(NEXT_DOOR_FIRST),
+        factor: 2.0,
+        max: usual.max.min(NEXT_DOOR_MAX),
+    }
+}
+
 /// The wait after attempt number `attempts` (from 1). `random` is any number.
 pub(crate) fn wait(retry: &Retry, attempts: u32, random: u32) -> Duration {
     let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);

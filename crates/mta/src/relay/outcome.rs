@@ -48,7 +48,7 @@ impl Trip {
                 Fate::Carried { host, reply } => {
                     changes.push(self.carried(index, way, (host, reply), now));
                 }
-                Fate::Failed(failure) => match self.next(index, &failure, now) {
+                Fate::Failed(failure) => match self.next((index, way), &failure, now) {
                     Some(change) => {
                         changes.push(change);
                         late.push((index, failure));
@@ -91,15 +91,22 @@ impl Trip {
     }
 
     /// When the recipient is tried again; `None` when it is given up.
-    fn next(&self, index: usize, failure: &Failure, now: Timestamp) -> Option<Change> {
+    fn next(
+        &self,
+        (index, way): (usize, &Way),
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Option<Change> {
         let letter = self.lease.letter();
         let recipient = &letter.recipients[index];
         let attempts = recipient.progress.attempts + 1;
         if failure.is_permanent() {
             return None;
         }
-        let retry = &self.config.mta.retry;
-        match backoff::next(retry, attempts, random::u32(), (now, letter.expires)) {
+        let is_away = *way == Way::Local && failure.reason == Reason::Network;
+        let usual = &self.config.mta.retry;
+        let retry = if is_away { backoff::next_door(usual) } else { usual.clone() };
+        match backoff::next(&retry, attempts, random::u32(), (now, letter.expires)) {
             Next::At(when) => {
                 let event = self
                     .event(Kind::Deferred, recipient)

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use directory::{Renewing, Store};
 use disk::custody::{Act, Entry};
@@ -162,15 +162,19 @@ impl World {
 
     /// Waits until the queue is as wanted; what it is instead after ten seconds.
     async fn until(&self, wanted: impl Fn(&[Arc<Letter>]) -> bool) {
-        let end = Instant::now() + Duration::from_secs(10);
-        loop {
-            let letters: Vec<Arc<Letter>> =
-                self.queue.list(|_| true).into_iter().map(|listed| listed.letter).collect();
-            if wanted(&letters) {
-                return;
+        let waiting = async {
+            let mut watch = self.queue.watch();
+            loop {
+                let letters: Vec<Arc<Letter>> =
+                    self.queue.list(|_| true).into_iter().map(|listed| listed.letter).collect();
+                if wanted(&letters) {
+                    return;
+                }
+                watch.changed().await;
             }
-            assert!(Instant::now() < end, "still {letters:#?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        if tokio::time::timeout(Duration::from_secs(10), waiting).await.is_err() {
+            panic!("still {:#?}", self.queue.list(|_| true));
         }
     }
 
