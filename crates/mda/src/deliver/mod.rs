@@ -1,6 +1,6 @@
-//! Stage *deliver*: letters come in over LMTP (RFC 2033) on `run/mda.sock`, from our MTA or from any
-//! other that speaks it, and go into mailboxes. One reply for each recipient, and a yes means that
-//! the letter is on disk.
+//! Stage *deliver*: letters come in over LMTP (RFC 2033) on `run/mda.sock`, from our MTA or from
+//! any other that speaks it, and go into mailboxes. One reply for each recipient, and a yes means
+//! that the letter is on disk.
 //!
 //! Not retrieval, and no storage: the `mailbox` crate does that. `session` is the dialogue,
 //! `letter` one transaction. Called by the agent's `serve`.

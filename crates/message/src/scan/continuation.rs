@@ -1,5 +1,6 @@
-//! RFC 2231 parameters in pieces: `name*0*=..; name*1=..` become `name*=..`. §6 there asks that IMAP
-//! servers tell BODYSTRUCTURE so. Charsets and percent escapes stay: [`crate::values`] decodes.
+//! RFC 2231 parameters in pieces: `name*0*=..; name*1=..` become `name*=..`. §6 there asks that
+//! IMAP servers tell BODYSTRUCTURE so. Charsets and percent escapes stay: [`crate::values`]
+//! decodes.
 
 use super::structure::Parameter;
 
