@@ -17,8 +17,10 @@ fn program() -> Option<PathBuf> {
 fn config(here: &Instance, user: &str) -> PathBuf {
     let (ip, roots) = (here.ip(), here.roots());
     let login = user.replace('@', "%40");
+    // Mutt 2.2 with GNU SASL takes SCRAM-SHA-256-PLUS when it is offered, has no channel binding
+    // to go with it (RFC 9266), and gives up: it must be told what to use for submission.
     let text = format!(
-        "set from='{user}'\nset realname='Alice'\nset ssl_verify_host=no\n\
+        "set smtp_authenticators='scram-sha-256:plain'\nset from='{user}'\nset realname='Alice'\nset ssl_verify_host=no\n\
          set certificate_file='{roots}'\nset ssl_ca_certificates_file='{roots}'\n\
          set imap_user='{user}'\nset imap_pass='{PASSWORD}'\nset smtp_pass='{PASSWORD}'\n\
          set smtp_url='smtps://{login}@{ip}:{submissions}'\n\
