@@ -2,6 +2,8 @@
 //! when the letter is durable for every recipient: in a mailbox, by the delivery agent's word, or
 //! in the queue.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use disk::{Body, Spool};
 use message::date::DateTime;
@@ -25,6 +27,7 @@ use super::{Desk, Door, disk_rejection};
 use crate::courier::{Journal, Load};
 use crate::limits::{HANDOVER, HANDOVER_OVER, HEADER_LOOKED_AT};
 use crate::reason::{Failure, Reason};
+use crate::relay::backoff;
 use crate::relay::route::Way;
 
 /// A letter that is coming in.
@@ -158,7 +161,7 @@ impl Letter {
             Judgement::Keep(rest) => rest,
         };
         let now = desk.context.clock.now();
-        let retry = now.after(config.mta.retry.first);
+        let retry = now.after(first_wait(config, &outcomes));
         let waiting = rest.iter().filter_map(|(index, rest)| {
             // What is to be discarded waits a little, so that nobody tries it meanwhile.
             let first_try = if *rest == Rest::Bounce { now } else { retry };
@@ -228,8 +231,8 @@ impl Letter {
     /// Writes down what became of local recipients that are in the queue already.
     async fn settle(&self, desk: &Desk, config: &Config, done: (&[usize], Vec<Outcome>)) {
         let now = desk.context.clock.now();
-        let retry = now.after(config.mta.retry.first);
         let (indexes, outcomes) = done;
+        let retry = now.after(first_wait(config, &outcomes));
         let changes = indexes.iter().zip(outcomes).map(|(index, outcome)| {
             let progress = match outcome {
                 Ok(text) => Progress {
@@ -290,6 +293,15 @@ impl Letter {
 
 fn indexes(targets: &[Target], wanted: impl Fn(&Target) -> bool) -> Vec<usize> {
     targets.iter().enumerate().filter(|(_, target)| wanted(target)).map(|(i, _)| i).collect()
+}
+
+/// How long the queue waits after a hand-over that did not succeed: shorter while our own delivery
+/// agent is away than when it refuses.
+fn first_wait(config: &Config, outcomes: &[Outcome]) -> Duration {
+    let is_away =
+        |outcome: &Outcome| matches!(outcome, Err(failure) if failure.reason == Reason::Network);
+    let usual = &config.mta.retry;
+    if outcomes.iter().any(is_away) { backoff::next_door(usual).first } else { usual.first }
 }
 
 fn recipient(target: &Target, first_try: Timestamp) -> NewRecipient {
