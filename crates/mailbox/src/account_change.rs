@@ -177,7 +177,7 @@ pub(crate) mod tests {
     use super::*;
 
     fn a_name() -> impl Strategy<Value = MailboxName> {
-        "[a-c -]{1,2}(/[ab])?".prop_map(|text| MailboxName::new(&text).unwrap())
+        "[a-c -]{1,2}(/[ab])?".prop_map(|text| MailboxName::new(&text).expect("a name"))
     }
 
     /// Any change.

@@ -222,7 +222,7 @@ pub(crate) mod tests {
     }
 
     fn some_flags() -> impl Strategy<Value = Flags> {
-        (0u8..32).prop_map(|bits| Flags::from_bits(bits).unwrap())
+        (0u8..32).prop_map(|bits| Flags::from_bits(bits).expect("below 32"))
     }
 
     fn added() -> impl Strategy<Value = Added> {
@@ -234,7 +234,7 @@ pub(crate) mod tests {
         let words = proptest::collection::vec(keyword(), 0..3);
         (numbers, name, some_flags(), words, delivery).prop_map(
             |((uid, saved, date, size, hash), name, flags, keywords, delivery)| Added {
-                uid: Uid::new(uid).unwrap(),
+                uid: Uid::new(uid).expect("from 1 on"),
                 name,
                 saved,
                 date,
@@ -259,24 +259,26 @@ pub(crate) mod tests {
             (set(), why).prop_map(|(uids, why)| Change::Gone { uids, why }),
             (1u32..99).prop_map(Change::Recent),
             (set(), some_flags()).prop_map(|(uids, flags)| Change::Shown { uids, flags }),
-            (1u32..99, "\\PC{1,12}")
-                .prop_map(|(uid, name)| Change::Named { uid: Uid::new(uid).unwrap(), name }),
+            (1u32..99, "\\PC{1,12}").prop_map(|(uid, name)| Change::Named {
+                uid: Uid::new(uid).expect("from 1 on"),
+                name
+            }),
         ]
     }
 
     #[test]
     fn lines_as_the_page_says() {
-        let gone = Change::Gone { uids: UidSet::parse("1:3").unwrap(), why: Why::Moved };
+        let gone = Change::Gone { uids: UidSet::parse("1:3").expect("a set"), why: Why::Moved };
         assert_eq!(gone.to_line(7), "7 gone 1:3 moved");
         assert_eq!(
             Change::parse("7 plus 5 FS $Junk,a"),
             Some((
                 7,
                 Change::Flags {
-                    uids: UidSet::parse("5").unwrap(),
+                    uids: UidSet::parse("5").expect("a set"),
                     how: How::Add,
                     flags: Flags::SEEN | Flags::FLAGGED,
-                    keywords: keywords("$Junk,a").unwrap(),
+                    keywords: keywords("$Junk,a").expect("two atoms"),
                 }
             ))
         );

@@ -284,9 +284,10 @@ fn segment_lines(bytes: &[u8]) -> Lines<'_> {
 }
 
 fn first_line(state: &State, segment: u32) -> String {
+    let State { id, uid_validity, modseq, uid_next, .. } = state;
     format!(
-        "posthaste mailbox log 1 mailbox={} uidvalidity={} segment={segment} modseq={} uidnext={}\n",
-        state.id, state.uid_validity, state.modseq, state.uid_next
+        "posthaste mailbox log 1 mailbox={id} uidvalidity={uid_validity} segment={segment} \
+         modseq={modseq} uidnext={uid_next}\n"
     )
 }
 

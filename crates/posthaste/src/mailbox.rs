@@ -1,5 +1,5 @@
-//! `posthaste mailbox`: verify what is stored, rebuild what can be made anew. The MDA does both while
-//! mail comes and goes; here are only the words.
+//! `posthaste mailbox`: verify what is stored, rebuild what can be made anew. The MDA does both
+//! while mail comes and goes; here are only the words.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The index: what is inside letters, so that FETCH of a whole mailbox need not read each. A cache and
-//! nothing else: every entry carries its letter's hash, and deleting all of it at any stop loses
-//! nothing. No delivery and no opening of a mailbox waits for it.
+//! The index: what is inside letters, so that FETCH of a whole mailbox need not read each. A cache
+//! and nothing else: every entry carries its letter's hash, and deleting all of it at any stop
+//! loses nothing. No delivery and no opening of a mailbox waits for it.
 //!
 //! One thread opens and closes the accounts' databases and fills them; lookups of what is open
 //! happen in the asker's thread. [`Shelf`] is all that `Mailboxes` knows; behind it [`Index`] is

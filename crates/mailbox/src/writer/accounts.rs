@@ -8,7 +8,7 @@ use disk::{Disk, FileType, read_whole};
 
 use super::draft::{Draft, Undo, Work};
 use super::layout::Job;
-use super::{Account, Open, Writer};
+use super::{Account, Leaving, Open, Writer};
 use crate::account_change::{AccountChange, AccountState, Entry, FIRST_LINE};
 use crate::ask::{Address, Answer, SpecialUse, Usage};
 use crate::change::Change;
@@ -73,6 +73,7 @@ impl Writer {
         let id = MailboxId(state.last_id + 1);
         // RFC 9051 §2.3.1.1: a mailbox made anew under an old name needs a greater one.
         let uid_validity = seconds.max(state.last_uid_validity.saturating_add(1));
+        self.account_mut(account)?.begins_at(id, &name);
         let change = AccountChange::Mailbox { id, uid_validity, name, special_use };
         self.list_change(draft, account, change)?;
         let address = Address { account: account.clone(), mailbox: id };
@@ -87,13 +88,22 @@ impl Writer {
         }
         let folder = self.root.join(id.folder());
         let (mut state, log_length, reports) = read_account(self.disk.as_ref(), &folder)?;
+        let whole = reports.is_empty() && log_length > 0;
         reports.into_iter().for_each(|what| self.report(format!("{id}: {what}")));
-        let found = maildirs(self.disk.as_ref(), &folder)?;
+        let mut found = maildirs(self.disk.as_ref(), &folder)?;
+        if whole {
+            self.clear_deleted(&state, &mut found)?;
+        }
         if log_length == 0 {
             rebuild_list(&mut state, &found);
         }
         let places = self.settle_places(&folder, &state, &found)?;
+        let known = |who: &Identity| state.mailboxes.contains_key(&who.id);
+        let untold = found.iter().filter_map(|(path, who)| Some((path, who.as_ref()?)));
+        let untold = untold.filter(|(_, who)| !known(who));
+        let untold = untold.map(|(path, who)| (who.id, path.clone())).collect();
         let account = Account {
+            untold,
             state,
             usage: Usage::default(),
             folder,
@@ -142,31 +152,75 @@ impl Writer {
             let who = Identity { id, uid_validity: entry.uid_validity };
             let place = maildir(folder, &entry.name);
             let there = found.iter().find(|(_, of)| *of == Some(who));
-            if let Some((path, _)) = there.filter(|(path, _)| *path != place) {
-                misplaced.push((id, path.clone(), place.clone()));
+            let taken = found.iter().any(|(path, of)| *path == place && of.is_some());
+            match there {
+                Some((path, _)) if *path != place => {
+                    misplaced.push((id, path.clone(), place.clone()));
+                    places.insert(id, place);
+                }
+                // Its own folder is gone already, and another mailbox is there: the intake log is
+                // about to tell of both.
+                None if taken => drop(places.insert(id, self.next_removed())),
+                _ => drop(places.insert(id, place)),
             }
-            places.insert(id, place);
         }
         // Two may have changed places: all step aside first.
-        let aside = self.root.join(super::OWN_FOLDER).join("removed");
         let mut moved = Vec::new();
         for (id, from, to) in misplaced {
             if from == *folder || to == *folder {
                 self.report(format!("the logs of mailbox {id} lie in another mailbox's folder"));
                 continue;
             }
-            self.removed += 1;
-            let between = aside.join(format!("moving-{}-{}", self.now.as_micros(), self.removed));
+            let mut between = from.clone().into_os_string();
+            between.push(".moving");
+            let between = PathBuf::from(between);
             self.disk.rename(&from, &between)?;
-            moved.push((between, to));
+            moved.push((id, between, to));
         }
-        for (between, to) in moved {
+        for (id, between, to) in moved {
             if self.disk.metadata(&to).is_ok() {
                 self.report(format!("{} is taken by a foreign folder", to.display()));
+                places.insert(id, between);
+            } else {
+                self.disk.rename(&between, &to)?;
             }
-            self.disk.rename(&between, &to)?;
         }
         Ok(places)
+    }
+
+    /// Maildirs of mailboxes that were deleted, as a whole account log says, are moved away: a
+    /// crash may have come between the two.
+    fn clear_deleted(
+        &mut self,
+        state: &AccountState,
+        found: &mut Vec<(PathBuf, Option<Identity>)>,
+    ) -> Result<()> {
+        let is_deleted = |who: &Identity| {
+            who.id.0 <= state.last_id
+                && who.id != MailboxId::INBOX
+                && !state.mailboxes.contains_key(&who.id)
+        };
+        let mut deleted = Vec::new();
+        found.retain(|(path, who)| {
+            let gone = who.as_ref().is_some_and(is_deleted);
+            if gone {
+                deleted.push(path.clone());
+            }
+            !gone
+        });
+        for path in deleted {
+            let away = self.next_removed();
+            self.disk.rename(&path, &away)?;
+            self.leaving.push(Leaving::Tree(away));
+        }
+        Ok(())
+    }
+
+    /// A name for a Maildir on its way out.
+    pub(super) fn next_removed(&mut self) -> PathBuf {
+        self.removed += 1;
+        let name = format!("{}-{}", self.now.as_micros(), self.removed);
+        self.root.join(super::OWN_FOLDER).join("removed").join(name)
     }
 
     /// Reads a mailbox into memory.
@@ -177,10 +231,7 @@ impl Writer {
         }
         let entry = account.state.mailboxes.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?;
         let who = Identity { id: address.mailbox, uid_validity: entry.uid_validity };
-        let place = match account.places.get(&address.mailbox) {
-            Some(place) => place.clone(),
-            None => maildir(&account.folder, &entry.name),
-        };
+        let place = account.places.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?.clone();
         let mut loaded = statelog::load(self.disk.as_ref(), &place, who, self.without)?;
         let whole = loaded.damage.is_empty();
         for what in std::mem::take(&mut loaded.damage) {
@@ -209,9 +260,7 @@ impl Writer {
             logless: loaded.logless,
             used: self.uses,
         };
-        let account = self.account_mut(&address.account)?;
-        account.places.insert(address.mailbox, place);
-        account.open.insert(address.mailbox, open);
+        self.account_mut(&address.account)?.open.insert(address.mailbox, open);
         Ok(())
     }
 
@@ -253,6 +302,19 @@ impl Writer {
             self.accounts.remove(&id);
             self.published.views().remove(&id);
         }
+    }
+}
+
+impl Account {
+    /// Where the Maildir of a new mailbox is made. A rename that is decided before it is laid out
+    /// moves it afterwards, when what was there before has gone.
+    pub(super) fn begins_at(&mut self, id: MailboxId, name: &MailboxName) {
+        let place = match self.untold.remove(&id) {
+            // Laid out by a former life, and perhaps moved on already.
+            Some(place) => place,
+            None => maildir(&self.folder, name),
+        };
+        self.places.insert(id, place);
     }
 }
 

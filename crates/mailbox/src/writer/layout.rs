@@ -164,21 +164,7 @@ impl Writer {
     }
 
     fn make_maildir(&mut self, address: &Address) -> disk::Result<Option<PathBuf>> {
-        // A mailbox may have been renamed meanwhile: it is made where it was, and moved later.
-        let place = match self.place(address) {
-            Some(place) => place,
-            None => {
-                let Some(account) = self.accounts.get_mut(&address.account) else {
-                    return Ok(None);
-                };
-                let Some(entry) = account.state.mailboxes.get(&address.mailbox) else {
-                    return Ok(None);
-                };
-                let place = maildir(&account.folder, &entry.name);
-                account.places.insert(address.mailbox, place.clone());
-                place
-            }
-        };
+        let Some(place) = self.place(address) else { return Ok(None) };
         let is_ready = |open: &&mut super::Open| open.ready;
         if self.open_mut(address).ok().as_ref().is_some_and(is_ready) {
             return Ok(Some(place));
@@ -408,9 +394,7 @@ impl Writer {
     }
 
     fn lay_drop(&mut self, address: &Address) -> disk::Result<()> {
-        self.removed += 1;
-        let away = format!("{}-{}", self.now.as_micros(), self.removed);
-        let away = self.root.join(OWN_FOLDER).join("removed").join(away);
+        let away = self.next_removed();
         if let Some(place) = self.place(address) {
             match self.disk.rename(&place, &away) {
                 Err(error) if error.is_missing() => {}

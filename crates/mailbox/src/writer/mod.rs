@@ -87,6 +87,8 @@ struct Account {
     folder: PathBuf,
     /// Where each Maildir is now; follows `state` when renames are laid out.
     places: BTreeMap<MailboxId, PathBuf>,
+    /// Maildirs whose logs name a mailbox that the account log does not know: replay tells.
+    untold: BTreeMap<MailboxId, PathBuf>,
     open: HashMap<MailboxId, Open>,
     /// Lines of the account log that are published and not laid out.
     lines: Vec<u8>,

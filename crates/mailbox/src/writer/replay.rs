@@ -97,7 +97,10 @@ impl Writer {
         self.take_up(Work::ListLine(id.clone(), change.to_line(serial)), Sequence(0));
         let address = |mailbox: MailboxId| Address { account: id.clone(), mailbox };
         match change {
-            AccountChange::Mailbox { id: mailbox, .. } => {
+            AccountChange::Mailbox { id: mailbox, name, .. } => {
+                if let Ok(account) = self.account_mut(id) {
+                    account.begins_at(*mailbox, name);
+                }
                 self.jobs.push_back(Job::Maildir(address(*mailbox)));
                 // Its own log may have reached the disk before the account's; and where no line of
                 // that did, its Maildir has told of it already.

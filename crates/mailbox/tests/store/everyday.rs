@@ -260,3 +260,38 @@ fn who_waits_for_a_change_is_woken() {
     assert_eq!(store.run(mailboxes.claim_recent(&inbox)).unwrap().get(), 1);
     assert_eq!(store.run(mailboxes.claim_recent(&inbox)).unwrap().get(), 2);
 }
+
+#[test]
+fn the_index_can_be_deleted_at_any_stop() {
+    let index = tempfile::tempdir().unwrap();
+    let disk = disk::faulty::FaultyDisk::new();
+    let text = "Subject: hi\r\nContent-Type: text/html\r\n\r\n<p>\r\n";
+    let mut known = None;
+    for round in 0..3 {
+        let mut store = Store::open_with_index(&disk, Some(index.path())).unwrap();
+        if round == 0 {
+            store.deliver(1, text).unwrap();
+        }
+        let inbox = store.mailbox("INBOX");
+        let letter = inbox.view().at(0).unwrap();
+        let bytes = inbox.content(&letter).unwrap().read_all().unwrap();
+        let found = message::scan::scan(&bytes);
+        let mailboxes = store.mailboxes.clone();
+        mailboxes.keep_structure(&inbox, &letter, &found);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let cached = loop {
+            match mailboxes.structure(&inbox, &letter) {
+                Some(cached) => break cached,
+                None => assert!(std::time::Instant::now() < deadline, "never indexed"),
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(cached, found);
+        let picture = crate::crash::picture(&mut store);
+        assert_eq!(known.get_or_insert(picture.clone()), &picture, "round {round}");
+        store.settle();
+        mailboxes.close_index();
+        drop((store, inbox, mailboxes));
+        std::fs::remove_dir_all(index.path().join("red.test")).unwrap_or_default();
+    }
+}

@@ -165,7 +165,11 @@ fn compare(store: &mut Store, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        max_shrink_iters: 200,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn the_store_does_what_the_model_does(deeds in proptest::collection::vec(deed(), 1..40)) {
         let mut store = Store::open(&FaultyDisk::new()).unwrap();

@@ -1,6 +1,7 @@
 //! A store whose batch loop is stepped by the test, on a disk in memory.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,11 +32,17 @@ pub(crate) const ROOT: &str = "/data/mail";
 impl Store {
     /// Opens the store on a disk, at a time after all others.
     pub(crate) fn open(disk: &FaultyDisk) -> Result<Store> {
+        Store::open_with_index(disk, None)
+    }
+
+    /// The same with an index on the real disk.
+    pub(crate) fn open_with_index(disk: &FaultyDisk, index: Option<&Path>) -> Result<Store> {
         let clock = Arc::new(AtomicI64::new(START.fetch_add(100_000_000, Ordering::Relaxed)));
         let now = clock.clone();
         let clock_of: mailbox::Clock =
             Arc::new(move || Timestamp::from_micros(now.load(Ordering::Relaxed)));
         let mut options = Options::new(ROOT, clock_of);
+        options.index = index.map(Path::to_path_buf);
         options.commit.log = LogOptions { segment: 512 * 1024, segments: 2, salt: Some(7) };
         let (mailboxes, commit, _) = Mailboxes::open_stepped(Arc::new(disk.clone()), options)?;
         Ok(Store { disk: disk.clone(), mailboxes, commit, clock, ticks: Duration::ZERO })
