@@ -30,7 +30,7 @@ pub(crate) struct UpArgs {
 /// First wait before a dead agent is started again; doubled each time.
 const BACK_OFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest such wait.
-const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// An agent that lived so long is taken to be well: its next restart is quick again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 /// How often a starting agent is asked whether it is ready.

@@ -84,6 +84,9 @@ pub(super) async fn act(relay: &Relay, ask: AskAct) -> Result<Acted, Fault> {
     chosen.sort_by_key(|listed| listed.letter.journey);
     chosen.dedup_by_key(|listed| listed.letter.journey);
     let why = ask.why.as_deref().unwrap_or("");
+    if ask.verb == Verb::Retry {
+        relay.slots.forgive();
+    }
     for listed in chosen {
         let id = listed.letter.journey;
         // The answer of the other side may already be on its way.

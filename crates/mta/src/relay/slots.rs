@@ -71,6 +71,13 @@ impl Slots {
         }
     }
 
+    /// Takes every way for well again: an operator who asks for a retry wants it tried.
+    pub(crate) fn forgive(&self) {
+        for known in self.ways().values_mut() {
+            known.unwell = None;
+        }
+    }
+
     /// What a trip said about the way itself: nobody could be spoken to, or somebody was.
     pub(crate) fn learn(
         &self,

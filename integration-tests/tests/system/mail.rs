@@ -1,0 +1,212 @@
+//! `posthaste mail` as its users know it: letters written, read, answered, passed on, found, moved
+//! and waited for, at a Posthaste; and read at a Dovecot.
+
+use std::path::Path;
+use std::process::Command;
+
+use integration_tests::clients::{self, Said};
+use integration_tests::{Instance, Service, wait};
+use serde_json::Value;
+
+use crate::cluster::{PASSWORD, greeted, single, transfer};
+use crate::dovecot::{Dovecot, MAIL_ID};
+
+/// Adds an account of the user agent for somebody at an instance.
+fn account(here: &Instance, user: &str, imap: &str) {
+    let password = here.root().join(format!("{user}.password"));
+    std::fs::write(&password, PASSWORD).expect("the folder is ours");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&password, mode).expect("the file is ours");
+    let submission = format!("smtps://{}", here.at(Service::Submissions));
+    let address = format!("{user}@{}", here.domain());
+    here.run(&[
+        "mail",
+        "account",
+        "add",
+        &address,
+        "--imap",
+        imap,
+        "--submission",
+        &submission,
+        "--person",
+        user,
+        "--password-file",
+        &password.to_string_lossy(),
+        "--extra-ca",
+        &here.roots().to_string_lossy(),
+    ])
+    .ok();
+}
+
+/// Alice and bob with their user agents.
+fn people() -> Instance {
+    let here = single();
+    for user in ["alice", "bob"] {
+        account(&here, user, &format!("imaps://{}", here.at(Service::Imaps)));
+    }
+    here
+}
+
+fn mail(here: &Instance, user: &str, words: &[&str]) -> Said {
+    here.run(&[&["mail", "--account", user], words].concat())
+}
+
+fn json(here: &Instance, user: &str, words: &[&str]) -> Vec<Value> {
+    here.json(&[&["mail", "--account", user], words].concat())
+}
+
+/// Files of every kind, by name.
+fn files(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let octets: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let files = vec![
+        ("notes ü.txt", "Grüße\nzwei\n".as_bytes().to_vec()),
+        ("picture.png", [b"\x89PNG\r\n\x1a\n", octets.as_slice()].concat()),
+        ("sound.ogg", b"OggS\0\r\n\n\r".to_vec()),
+        ("film.mp4", octets),
+    ];
+    for (name, content) in &files {
+        std::fs::write(folder.join(name), content).expect("the folder is ours");
+    }
+    files
+}
+
+#[test]
+fn a_letter_with_attachments_is_written_read_answered_and_passed_on() {
+    let here = people();
+    let files = files(here.root());
+    let mut words = vec!["send", "--to", "Bob <bob@example.test>", "--bcc", "alice@example.test"];
+    words.extend(["--subject", "Grüße", "--text", "Hallo.\n.\nFrom here"]);
+    files.iter().for_each(|(name, _)| words.extend(["--attach", name]));
+    let sent = json(&here, "alice", &words).remove(0);
+    assert_eq!(sent["copy"], "Sent");
+    let journey = sent["journey"].as_str().expect("ours has one").to_owned();
+    here.run(&["trace", &journey]).ok();
+
+    let listed = json(&here, "bob", &["list"]).remove(0);
+    assert_eq!((&listed["subject"], &listed["seen"]), (&"Grüße".into(), &false.into()));
+    mail(&here, "bob", &["read", "1", "--save", "saved"]).ok();
+    for (name, content) in &files {
+        let saved = std::fs::read(here.root().join("saved").join(name)).expect(name);
+        assert!(saved == *content, "{name} came back changed");
+    }
+    let shown = mail(&here, "bob", &["read", "1"]).ok().out;
+    assert!(shown.contains("Hallo.\n.\nFrom here\n") && !shown.contains("Bcc"), "{shown}");
+    assert!(mail(&here, "alice", &["read", "1", "-f", "Sent"]).ok().out.contains("Bcc: "));
+
+    mail(&here, "bob", &["reply", "1", "--text", "Danke."]).ok();
+    mail(&here, "bob", &["forward", "1", "--to", "alice@example.test", "--text", "Da."]).ok();
+    let answers = json(&here, "alice", &["list"]);
+    assert_eq!(answers.len(), 3, "the blind copy, the reply, the forward: {answers:?}");
+    assert_eq!(answers[1]["subject"], "Re: Grüße");
+    assert_eq!(answers[0]["attachments"], true);
+    assert_eq!(json(&here, "bob", &["list"])[0]["answered"], true);
+    here.assert_balanced();
+}
+
+#[test]
+fn letters_are_found_marked_moved_and_waited_for() {
+    let here = people();
+    for subject in ["one", "zwei für dich", "three"] {
+        let words = ["send", "--to", "bob@example.test", "-s", subject, "--text", "x"];
+        mail(&here, "alice", &words).ok();
+    }
+    let found = json(&here, "bob", &["search", "from:alice", "subject:für", "is:unread"]);
+    assert_eq!((found.len(), &found[0]["uid"]), (1, &2.into()));
+    assert_eq!(mail(&here, "bob", &["search", "-from:alice"]).code, 1);
+    assert_eq!(mail(&here, "bob", &["search", "form:alice"]).code, 64);
+    mail(&here, "bob", &["flag", "flagged,read,todo", "1,3"]).ok();
+    assert_eq!(json(&here, "bob", &["search", "is:flagged", "tag:todo"]).len(), 2);
+    mail(&here, "bob", &["folders", "--create", "Ordner/Süß"]).ok();
+    mail(&here, "bob", &["move", "1-2", "--to", "Ordner/Süß"]).ok();
+    assert_eq!(mail(&here, "bob", &["move", "1", "--to", "trash"]).code, 1, "it is gone");
+    let folders = json(&here, "bob", &["folders"]);
+    let moved = folders.iter().find(|folder| folder["name"] == "Ordner/Süß").expect("made");
+    assert_eq!((&moved["letters"], &moved["unread"]), (&2.into(), &1.into()));
+
+    let words = ["mail", "--account", "bob", "watch", "--count", "1", "--json"];
+    let mut command = here.command(&words);
+    let watcher = std::thread::spawn(move || clients::run(&mut command, b""));
+    // Whatever comes after bob's client looked is told; what came before is not.
+    wait::until("the new letter is told", || {
+        let words = ["send", "--to", "bob@example.test", "-s", "news", "--text", "x"];
+        mail(&here, "alice", &words).ok();
+        watcher.is_finished().then_some(())
+    });
+    let told = watcher.join().expect("the thread ends").ok().out;
+    assert!(told.contains("\"subject\":\"news\""), "{told}");
+}
+
+#[test]
+fn what_goes_wrong_is_said_with_its_code() {
+    let here = people();
+    let nobody = ["send", "--to", "nobody@example.test", "-s", "x", "--text", "x"];
+    let said = mail(&here, "alice", &nobody).says("550 5.1.1").says("unsent");
+    assert_eq!(said.code, 1);
+    assert_eq!(mail(&here, "alice", &["send", "--to", "no address", "--text", "x"]).code, 64);
+    assert_eq!(mail(&here, "alice", &["read", "7"]).code, 1);
+    assert_eq!(mail(&here, "carol", &["list"]).code, 78);
+    std::fs::write(here.root().join("bob.password"), "wrong").expect("ours");
+    assert_eq!(mail(&here, "bob", &["list"]).says("refused the login").code, 77);
+    let mut here = here;
+    here.stop();
+    assert_eq!(mail(&here, "alice", &["list"]).code, 75);
+}
+
+#[test]
+fn foreign_letters_command_nothing() {
+    let here = people();
+    drop(greeted(&here, Service::Smtp));
+    let hostile = "From: =?utf-8?q?E=1B]0;x=07vil?= <evil@x.test>\r\n\
+        Subject: =?utf-8?q?clear_=1B[2J?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/html\r\n\r\n<p>Hi &#27;[2J \x1b]0;x\x07</p>\r\n\
+        --b\r\nContent-Disposition: attachment; filename=\"../../../evil\x1b[2J\"\r\n\r\nx\r\n\
+        --b--\r\n";
+    transfer(&here, "evil@x.test", &["bob@example.test"], hostile);
+    wait::until("it is there", || (json(&here, "bob", &["list"]).len() == 1).then_some(()));
+    for words in [&["list"][..], &["read", "1"], &["read", "1", "--headers"], &["search", "Hi"]] {
+        let said = mail(&here, "bob", words).ok();
+        let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+        assert!(!(said.out + &said.err).contains(obeyed), "{words:?}");
+    }
+    let saved = json(&here, "bob", &["read", "1", "--save", "deep/folder"]).remove(0);
+    assert_eq!(saved["path"], "deep/folder/evil_[2J");
+    assert!(here.root().join("deep/folder/evil_[2J").exists());
+}
+
+/// Dovecot with IMAP over TLS; PORT and folders are filled in by [`Dovecot::start`].
+const IMAP: &str = "\
+base_dir = ROOT/run
+instance_name = posthaste-imap-test
+protocols = imap
+listen = ADDRESS
+log_path = ROOT/dovecot.log
+ssl = required
+ssl_cert = <ROOT/cert.pem
+ssl_key = <ROOT/key.pem
+auth_mechanisms = plain login scram-sha-256
+mail_location = maildir:ROOT/mail/%n
+first_valid_uid = 1
+passdb {
+  driver = passwd-file
+  args = ROOT/users
+}
+userdb {
+  driver = static
+  args = uid=8 gid=8 home=ROOT/mail/%n
+}
+service imap-login {
+  inet_listener imap {
+    port = 10143
+  }
+  inet_listener imaps {
+    port = 10993
+  }
+}
+namespace inbox {
+  inbox = yes
+  mailbox Sent {
+    auto = create
+    special_use = \\Sent
+  }
+}
+";
