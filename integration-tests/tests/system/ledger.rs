@@ -33,7 +33,7 @@ fn remove_those_with(folder: &Path, text: &str) -> usize {
 
 #[test]
 fn a_queue_file_that_vanishes_is_missed() {
-    let mut pair = unstarted_pair(|builder| never_again(builder));
+    let mut pair = unstarted_pair(never_again);
     pair.red.up();
     // Blue is not running: the letter waits.
     let sent = letter("alice@red.test", "bob@blue.test", "waiting-letter");

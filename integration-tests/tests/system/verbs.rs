@@ -99,7 +99,7 @@ fn a_port_in_use_is_one_clear_sentence() {
 
 #[test]
 fn a_waiting_letter_can_be_shown_held_released_and_removed() {
-    let mut pair = unstarted_pair(|builder| never_again(builder));
+    let mut pair = unstarted_pair(never_again);
     pair.red.up();
     for subject in ["one", "two"] {
         let sent = letter("alice@red.test", "bob@blue.test", subject);
