@@ -176,7 +176,8 @@ impl Plan<'_> {
         self.authority.issue(&host_of(domain), ip, &keys)?;
         // Short waits, so that nobody waits for a retry; else the defaults of a small domain.
         let settings = format!(
-            "log_segment = \"4MB\"\n\n[tls]\ncertificate = {certificate}\nkey = {key}\nextra_roots_file = {roots}\n\n\
+            "log_segment = \"4MB\"\n\n\
+             [tls]\ncertificate = {certificate}\nkey = {key}\nextra_roots_file = {roots}\n\n\
              [dns]\nservers = [\"{dns}\"]\n\n\
              [mta]\nremote_port = {port}\nipv6 = false\nsource_address = \"{ip}\"\n\n\
              [mta.retry]\nfirst = \"1s\"\n",

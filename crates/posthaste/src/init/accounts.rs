@@ -68,7 +68,12 @@ fn fill(
         made.push(format!("domain {}", plan.domain));
     }
     for (address, verifier) in new {
-        let account = Account { address, quota: Quota::default(), subaddressing: true, gateway_for: Vec::new() };
+        let account = Account {
+            address,
+            quota: Quota::default(),
+            subaddressing: true,
+            gateway_for: Vec::new(),
+        };
         draft.add_account(account, verifier)?;
     }
     let Some(first) = plan.accounts.first() else { return Ok(()) };
