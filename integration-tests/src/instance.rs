@@ -347,7 +347,9 @@ impl Instance {
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
-        command.stdin(Stdio::null()).stdout(open()).stderr(open()).process_group(0);
+        // Its standard input ends with the test, however that ends: nothing outlives a killed run.
+        command.env("POSTHASTE_SUPERVISED", "1").stdin(Stdio::piped());
+        command.stdout(open()).stderr(open()).process_group(0);
         let child = command.spawn().expect("the executable starts");
         self.processes.insert(name.into(), child);
         log

@@ -1,28 +1,32 @@
 //! Dovecot's LMTP in the place of our MDA: `mta.local_delivery`.
 
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use integration_tests::{Address, clients, process, wait};
+use integration_tests::{Address, Authority, clients, process, wait};
 use tempfile::TempDir;
 
-use crate::cluster::{assert_same, domain, letter, submit};
+use crate::cluster::{PASSWORD, assert_same, domain, letter, submit};
 
 /// The LMTP port of the test's Dovecot.
 const PORT: u16 = 10_024;
 
-struct Dovecot {
+/// A Dovecot of a test's own.
+pub(crate) struct Dovecot {
     folder: TempDir,
     address: Address,
     child: Child,
 }
 
 impl Dovecot {
-    fn start() -> Option<Dovecot> {
+    /// Starts it if `module` (lmtp, imap) is installed. `config` has ROOT and ADDRESS in it;
+    /// beside it lie users, cert.pem, key.pem and the authority in ca.pem.
+    pub(crate) fn start(module: &str, config: &str) -> Option<Dovecot> {
         let program = clients::find("dovecot")?;
-        if !Path::new("/usr/lib/dovecot/lmtp").exists() {
-            clients::note_skipped("dovecot-lmtpd");
+        if !Path::new("/usr/lib/dovecot").join(module).exists() {
+            clients::note_skipped(&format!("dovecot-{module}d"));
             return None;
         }
         if !rustix::process::geteuid().is_root() {
@@ -37,9 +41,13 @@ impl Dovecot {
         let mail = root.join("mail");
         std::fs::create_dir(&mail).expect("the folder is writable");
         std::os::unix::fs::chown(&mail, Some(MAIL_ID), Some(MAIL_ID)).expect("root may");
-        let users = ["alice", "bob"].map(|name| format!("{name}@example.test:{{PLAIN}}x\n"));
+        let users =
+            ["alice", "bob"].map(|name| format!("{name}@example.test:{{PLAIN}}{PASSWORD}\n"));
         std::fs::write(root.join("users"), users.concat()).expect("the folder is writable");
-        let config = CONFIG
+        let authority = Authority::new();
+        authority.issue("dovecot.test", &address, &root.join("cert.pem"), &root.join("key.pem"));
+        std::fs::write(root.join("ca.pem"), authority.pem()).expect("the folder is writable");
+        let config = config
             .replace("ROOT", &root.display().to_string())
             .replace("ADDRESS", &address.ip().to_string());
         std::fs::write(root.join("dovecot.conf"), config).expect("the folder is writable");
@@ -55,6 +63,16 @@ impl Dovecot {
             .spawn()
             .expect("dovecot starts");
         Some(Dovecot { folder, address, child })
+    }
+
+    /// Where it listens.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// Its folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
     }
 
     fn letters(&self, user: &str) -> Vec<Vec<u8>> {
@@ -109,13 +127,13 @@ service lmtp {
 
 #[test]
 fn dovecot_keeps_our_mail() {
-    let Some(dovecot) = Dovecot::start() else { return };
-    let target = format!("\"lmtp:{}:{PORT}\"", dovecot.address.ip());
+    let Some(dovecot) = Dovecot::start("lmtp", CONFIG) else { return };
+    let target = format!("\"lmtp:{}:{PORT}\"", dovecot.ip());
     let here = domain("example.test")
         .set("mta.local_delivery", target)
         .set("agents.run", "[\"auth\",\"msa\",\"mta\"]")
         .start();
-    let at = std::net::SocketAddr::new(dovecot.address.ip(), PORT);
+    let at = std::net::SocketAddr::new(dovecot.ip(), PORT);
     drop(integration_tests::Conversation::open(at));
     let sent = letter("alice@example.test", "bob@example.test", "for-dovecot");
     for _ in 0..3 {

@@ -1,18 +1,16 @@
 //! `posthaste mail` as its users know it: letters written, read, answered, passed on, found, moved
-//! and waited for, at a Posthaste; and read at a Dovecot.
+//! and waited for. At another server: `mail_elsewhere`.
 
 use std::path::Path;
-use std::process::Command;
 
 use integration_tests::clients::{self, Said};
 use integration_tests::{Instance, Service, wait};
 use serde_json::Value;
 
 use crate::cluster::{PASSWORD, greeted, single, transfer};
-use crate::dovecot::{Dovecot, MAIL_ID};
 
-/// Adds an account of the user agent for somebody at an instance.
-fn account(here: &Instance, user: &str, imap: &str) {
+/// Adds an account of the user agent for somebody at an instance, who reads elsewhere perhaps.
+pub(crate) fn account(here: &Instance, user: &str, imap: &str, roots: &Path) {
     let password = here.root().join(format!("{user}.password"));
     std::fs::write(&password, PASSWORD).expect("the folder is ours");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -33,7 +31,7 @@ fn account(here: &Instance, user: &str, imap: &str) {
         "--password-file",
         &password.to_string_lossy(),
         "--extra-ca",
-        &here.roots().to_string_lossy(),
+        &roots.to_string_lossy(),
     ])
     .ok();
 }
@@ -42,16 +40,17 @@ fn account(here: &Instance, user: &str, imap: &str) {
 fn people() -> Instance {
     let here = single();
     for user in ["alice", "bob"] {
-        account(&here, user, &format!("imaps://{}", here.at(Service::Imaps)));
+        let imap = format!("imaps://{}", here.at(Service::Imaps));
+        account(&here, user, &imap, &here.roots());
     }
     here
 }
 
-fn mail(here: &Instance, user: &str, words: &[&str]) -> Said {
+pub(crate) fn mail(here: &Instance, user: &str, words: &[&str]) -> Said {
     here.run(&[&["mail", "--account", user], words].concat())
 }
 
-fn json(here: &Instance, user: &str, words: &[&str]) -> Vec<Value> {
+pub(crate) fn json(here: &Instance, user: &str, words: &[&str]) -> Vec<Value> {
     here.json(&[&["mail", "--account", user], words].concat())
 }
 
@@ -172,41 +171,3 @@ fn foreign_letters_command_nothing() {
     assert_eq!(saved["path"], "deep/folder/evil_[2J");
     assert!(here.root().join("deep/folder/evil_[2J").exists());
 }
-
-/// Dovecot with IMAP over TLS; PORT and folders are filled in by [`Dovecot::start`].
-const IMAP: &str = "\
-base_dir = ROOT/run
-instance_name = posthaste-imap-test
-protocols = imap
-listen = ADDRESS
-log_path = ROOT/dovecot.log
-ssl = required
-ssl_cert = <ROOT/cert.pem
-ssl_key = <ROOT/key.pem
-auth_mechanisms = plain login scram-sha-256
-mail_location = maildir:ROOT/mail/%n
-first_valid_uid = 1
-passdb {
-  driver = passwd-file
-  args = ROOT/users
-}
-userdb {
-  driver = static
-  args = uid=8 gid=8 home=ROOT/mail/%n
-}
-service imap-login {
-  inet_listener imap {
-    port = 10143
-  }
-  inet_listener imaps {
-    port = 10993
-  }
-}
-namespace inbox {
-  inbox = yes
-  mailbox Sent {
-    auto = create
-    special_use = \\Sent
-  }
-}
-";

@@ -13,6 +13,8 @@ mod dovecot;
 mod init;
 mod ledger;
 mod letters;
+mod mail;
+mod mail_elsewhere;
 mod mbsync;
 mod msmtp;
 mod mutt;
