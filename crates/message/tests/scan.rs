@@ -73,7 +73,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_chunking_gives_the_same(letter in letter(), cuts in prop::collection::vec(1_usize..30, 0..8)) {
+    fn any_chunking_gives_the_same(
+        letter in letter(),
+        cuts in prop::collection::vec(1_usize..30, 0..8),
+    ) {
         let whole = scan(&letter);
         let mut scanner = Scanner::new();
         let mut rest = letter.as_slice();

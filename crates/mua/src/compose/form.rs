@@ -1,5 +1,5 @@
-//! A letter as a text to be edited: fields, an empty line, the text. What comes back from the editor
-//! becomes the letter; attachments and the thread stay as they were.
+//! A letter as a text to be edited: fields, an empty line, the text. What comes back from the
+//! editor becomes the letter; attachments and the thread stay as they were.
 
 use message::compose::{Correspondent, Draft};
 use message::header;
@@ -36,8 +36,8 @@ pub fn read(form: &str, draft: &mut Draft) -> Result<(), Failure> {
         let known = ["from", "to", "cc", "bcc", "subject"];
         if !known.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(Failure::usage(format!(
-                "{name:?} is no field of the form; From, To, Cc, Bcc and Subject are, then an empty \
-                 line, then the text"
+                "{name:?} is no field of the form; From, To, Cc, Bcc and Subject are, then an \
+                 empty line, then the text"
             )));
         }
     }

@@ -203,7 +203,8 @@ fn state(word: &str) -> Result<SearchKey, Failure> {
 fn date(word: &str, now: Timestamp) -> Result<Date, Failure> {
     let wrong = || {
         Failure::usage(format!(
-            "{word:?} is no date; write 2026-11-22, 2026-11, 2026, today, yesterday, 3d, 2w, 6m or 1y"
+            "{word:?} is no date; write 2026-11-22, 2026-11, 2026, today, yesterday, 3d, 2w, 6m \
+             or 1y"
         ))
     };
     let days_ago = |days: u64| {

@@ -250,7 +250,7 @@ impl<'a> Imap<'a> {
                 Event::BodyChunk(chunk) => {
                     if body.len() + chunk.len() > MAX_LETTER {
                         return Err(Failure::no(format!(
-                            "the letter is larger than {} MiB, which is more than this program reads",
+                            "the letter is larger than the {} MiB that this program reads",
                             MAX_LETTER / 1024 / 1024
                         )));
                     }

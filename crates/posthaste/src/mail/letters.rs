@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use mua::retrieve::change::{self, Mark, Moved};
 use mua::retrieve::{
     folders as folder_list, list as pages, query, search as searches, watch as news,
@@ -29,10 +29,15 @@ pub(super) struct ListArgs {
     #[arg(default_value = "INBOX")]
     folder: String,
     /// Which page; 1 has the newest letters
-    #[arg(long, short = 'p', default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short = 'p', default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
     page: u32,
     /// Letters on a page
-    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(
+        long,
+        short = 'n',
+        default_value_t = 50,
+        value_parser = value_parser!(u32).range(1..=10_000)
+    )]
     limit: u32,
     /// One JSON object per letter
     #[arg(long)]
@@ -47,7 +52,7 @@ pub(super) struct ListArgs {
     is:unread is:read is:flagged is:answered is:draft is:deleted tag:KEYWORD has:attachment\n\
     after: before: on: with 2026-11-22, 2026-11, today, yesterday, 3d, 2w, 6m, 1y\n\
     larger: smaller: with 500k, 5m    in:FOLDER, in:all\n\n\
-    Example:\n  posthaste mail search from:alice is:unread 'subject:\"next week\"' -has:attachment\n\n\
+    Example:\n  posthaste mail search from:alice is:unread 'subject:\"next week\"'\n\n\
     Exit 1 when nothing is found.")]
 pub(super) struct SearchArgs {
     /// What to look for
@@ -117,7 +122,7 @@ pub(super) struct FoldersArgs {
 /// Waits for new letters.
 #[derive(Args, Debug)]
 #[command(after_help = "Runs until it is interrupted; a lost connection is made anew.\n\n\
-    Example:\n  posthaste mail watch --json | while read -r letter; do notify-send \"$letter\"; done")]
+    Example:\n  posthaste mail watch --json | while read -r letter; do echo \"$letter\"; done")]
 pub(super) struct WatchArgs {
     /// Which folder
     #[arg(default_value = "INBOX")]
