@@ -66,12 +66,14 @@ pub(crate) struct Lines<'a> {
     pub(crate) length: usize,
     /// Lines whose checksum was wrong though good ones follow.
     pub(crate) damaged: usize,
+    /// How many good lines come before the first of those, and how many bytes they take.
+    pub(crate) before: (usize, usize),
 }
 
 impl<'a> Lines<'a> {
     /// Reads the lines from `from` on.
     pub(crate) fn read(bytes: &'a [u8], from: usize) -> Self {
-        let mut lines = Lines { good: Vec::new(), length: from, damaged: 0 };
+        let mut lines = Lines { good: Vec::new(), length: from, damaged: 0, before: (0, from) };
         let (mut at, mut bad) = (from, 0);
         while let Some(end) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             match check(&bytes[at..at + end]) {
@@ -79,6 +81,9 @@ impl<'a> Lines<'a> {
                     lines.good.push(line);
                     lines.length = at + end + 1;
                     lines.damaged += std::mem::take(&mut bad);
+                    if lines.damaged == 0 {
+                        lines.before = (lines.good.len(), lines.length);
+                    }
                 }
                 None => bad += 1,
             }
@@ -107,7 +112,12 @@ mod tests {
         }
         log[3] ^= 1;
         let lines = Lines::read(&log, 0);
-        assert_eq!((lines.good, lines.damaged), (vec!["2 two", "3 three"], 1));
+        assert_eq!((lines.before, lines.damaged), ((0, 0), 1));
+        assert_eq!(lines.good, ["2 two", "3 three"]);
+        log[3] ^= 1;
+        log[whole - 2] ^= 1;
+        let lines = Lines::read(&log, 0);
+        assert_eq!((lines.before.0, lines.good), (1, vec!["1 one", "3 three"]));
     }
 
     proptest! {

@@ -17,13 +17,15 @@ use crate::snapshot;
 use crate::state::State;
 use crate::uidset::UidSet;
 
-/// What is to be made of a Maildir without any log.
+/// What is to be made of a log with a gap, or none at all. A power cut loses any part of what was
+/// not synced, also in the middle; the intake log tells of it again. What is lost otherwise is
+/// lost, and the rest is to be made the best of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Without {
-    /// The letters that the names of its files tell of.
-    Names,
-    /// Nothing: the intake log is about to tell.
-    Replay,
+pub(crate) enum Gaps {
+    /// Stop there: the intake log may be about to tell.
+    Replayed,
+    /// Read on behind it, or by the names of files.
+    PassedOver,
 }
 
 /// Where the next line goes.
@@ -42,7 +44,7 @@ impl Loaded {
     /// A mailbox of which the log knows nothing yet.
     pub(crate) fn without_log(state: State) -> Self {
         let tail = Tail { snapshot_due: state.letters.len() > 0, ..Tail::first() };
-        Loaded { state, tail, repeats: Repeats::default(), damage: Vec::new(), logless: false }
+        Loaded { state, tail, repeats: Repeats::default(), damage: Vec::new(), undecided: false }
     }
 }
 
@@ -54,8 +56,8 @@ pub(crate) struct Loaded {
     pub(crate) repeats: Repeats,
     /// What was damaged, for the log; empty when all was as written.
     pub(crate) damage: Vec<String>,
-    /// There was no log, and nothing was read instead.
-    pub(crate) logless: bool,
+    /// There is a gap, and what comes after it was not read ([`Gaps::Replayed`]).
+    pub(crate) undecided: bool,
 }
 
 /// Which mailbox a Maildir belongs to, by its own logs.
@@ -70,6 +72,20 @@ pub(crate) struct Identity {
 struct Files {
     segments: BTreeSet<u32>,
     snapshots: BTreeSet<u32>,
+}
+
+impl Loaded {
+    /// Applies one line, if it is of the `current` state and not of its history.
+    fn take(&mut self, line: &str, segment: u32, current: bool) {
+        let Some((modseq, change)) = Change::parse(line) else {
+            self.damage.push(format!("log segment {segment} has a line of no known meaning"));
+            return;
+        };
+        remember(&mut self.repeats, &change);
+        if current && let Err(why) = self.state.apply(modseq, &change) {
+            self.damage.push(format!("log segment {segment}: {}", why.0));
+        }
+    }
 }
 
 impl Tail {
@@ -97,52 +113,55 @@ pub(crate) fn load(
     disk: &dyn Disk,
     maildir: &Path,
     who: Identity,
-    without: Without,
+    gaps: Gaps,
 ) -> disk::Result<Loaded> {
     let files = Files::list(disk, maildir)?;
     let mut damage = Vec::new();
     if files.segments.is_empty() {
         let state = State::new(who.id, who.uid_validity);
-        return match without {
-            Without::Names => rebuild::from_names(disk, maildir, state),
-            Without::Replay => Ok(Loaded { logless: true, ..Loaded::without_log(state) }),
+        return match gaps {
+            Gaps::PassedOver => rebuild::from_names(disk, maildir, state),
+            Gaps::Replayed => Ok(Loaded { undecided: true, ..Loaded::without_log(state) }),
         };
     }
     if identify(disk, maildir)?.is_some_and(|found| found != who) {
         // Its own folder is still to be made, where another mailbox is still to be moved away.
         return Ok(Loaded::without_log(State::new(who.id, who.uid_validity)));
     }
-    let (mut state, first) = base(disk, maildir, who, &files, &mut damage)?;
+    let (state, first) = base(disk, maildir, who, &files, &mut damage)?;
     let mut loaded_tail = Tail { segment: first, ..Tail::first() };
     if first > 1 {
         let path = maildir.join(snapshot_name(first));
         loaded_tail.snapshot = disk.metadata(&path).map_or(0, |found| found.length);
     }
-    let mut repeats = Repeats::default();
+    let mut loaded = Loaded { tail: loaded_tail, damage, ..Loaded::without_log(state) };
+    let last = files.segments.last().copied().unwrap_or(first);
     // The segment before the snapshot is read for its deliveries only.
     for &segment in files.segments.range(first.saturating_sub(1)..) {
         let bytes = read_whole(disk, &maildir.join(segment_name(segment)), u64::MAX)?;
         let lines = segment_lines(&bytes);
-        if lines.damaged > 0 {
-            damage.push(format!("{} damaged lines in log segment {segment}", lines.damaged));
+        let current = segment >= first;
+        let stops = lines.damaged > 0 && gaps == Gaps::Replayed && current;
+        let (count, length) = if stops { lines.before } else { (lines.good.len(), lines.length) };
+        if lines.damaged > 0 && !stops {
+            let what = format!("{} damaged lines in log segment {segment}", lines.damaged);
+            loaded.damage.push(what);
         }
-        let replayed = segment >= first;
-        for line in &lines.good {
-            let Some((modseq, change)) = Change::parse(line) else {
-                damage.push(format!("log segment {segment} has a line of no known meaning"));
-                continue;
-            };
-            remember(&mut repeats, &change);
-            if replayed && let Err(why) = state.apply(modseq, &change) {
-                damage.push(format!("log segment {segment}: {}", why.0));
+        lines.good.iter().take(count).for_each(|line| loaded.take(line, segment, current));
+        if current {
+            loaded.tail.segment = segment;
+            loaded.tail.length = length as u64;
+        }
+        if stops {
+            loaded.undecided = true;
+            if segment < last {
+                // Lines cannot go on in the midst: they go to the end, and a snapshot follows.
+                loaded.tail = Tail { segment: last, snapshot_due: true, ..loaded.tail };
             }
-        }
-        if replayed {
-            loaded_tail.segment = segment;
-            loaded_tail.length = lines.length as u64;
+            break;
         }
     }
-    Ok(Loaded { state, tail: loaded_tail, repeats, damage, logless: false })
+    Ok(loaded)
 }
 
 /// The youngest good snapshot, or nothing at all when the log begins with segment 1.
@@ -278,8 +297,8 @@ pub(crate) fn has_beginning(disk: &dyn Disk, maildir: &Path) -> disk::Result<boo
 fn segment_lines(bytes: &[u8]) -> Lines<'_> {
     match memchr::memchr(b'\n', bytes) {
         Some(end) if parse_first_line(bytes).is_some() => Lines::read(bytes, end + 1),
-        // Not even the first line was written: as good as no segment.
-        _ => Lines::read(&[], 0),
+        // The first line is not whole: as good as no segment, unless good ones follow.
+        _ => Lines::read(bytes, 0),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::limits::{ACCOUNT_LOG_BYTES, ACCOUNTS_IDLE, LETTERS_IDLE, MAILBOXES_ID
 use crate::line::Lines;
 use crate::mailbox::{Mailbox, Shared};
 use crate::name::MailboxName;
-use crate::statelog::{self, Identity};
+use crate::statelog::{self, Gaps, Identity};
 use crate::view::View;
 
 /// The account log below the account's folder.
@@ -87,14 +87,15 @@ impl Writer {
             return Ok(());
         }
         let folder = self.root.join(id.folder());
-        let (mut state, log_length, reports) = read_account(self.disk.as_ref(), &folder)?;
-        let whole = reports.is_empty() && log_length > 0;
+        let log = read_account(self.disk.as_ref(), &folder, self.gaps)?;
+        let AccountLog { mut state, length: log_length, reports, undecided } = log;
+        let whole = reports.is_empty() && log_length > 0 && !undecided;
         reports.into_iter().for_each(|what| self.report(format!("{id}: {what}")));
         let mut found = maildirs(self.disk.as_ref(), &folder)?;
         if whole {
             self.clear_deleted(&state, &mut found)?;
         }
-        if log_length == 0 {
+        if log_length == 0 && self.gaps == Gaps::PassedOver {
             rebuild_list(&mut state, &found);
         }
         let places = self.settle_places(&folder, &state, &found)?;
@@ -104,6 +105,7 @@ impl Writer {
         let untold = untold.map(|(path, who)| (who.id, path.clone())).collect();
         let account = Account {
             untold,
+            undecided,
             state,
             usage: Usage::default(),
             folder,
@@ -135,6 +137,43 @@ impl Writer {
         if let Ok(account) = self.account_mut(&address.account) {
             account.usage.bytes += counts.bytes;
             account.usage.letters += u64::from(counts.letters);
+        }
+    }
+
+    /// Reads what is behind the gap of an account log, too.
+    pub(super) fn read_list_again(&mut self, id: &AccountId) -> Result<()> {
+        let folder = self.root.join(id.folder());
+        let log = read_account(self.disk.as_ref(), &folder, Gaps::PassedOver)?;
+        log.reports.into_iter().for_each(|what| self.report(format!("{id}: {what}")));
+        let found = maildirs(self.disk.as_ref(), &folder)?;
+        let mut state = log.state;
+        if log.length == 0 {
+            rebuild_list(&mut state, &found);
+        }
+        let places = self.settle_places(&folder, &state, &found)?;
+        let account = self.account_mut(id)?;
+        let open: Vec<MailboxId> = account.open.keys().copied().collect();
+        (account.state, account.places) = (state, places);
+        (account.log_length, account.listed, account.undecided) = (log.length, None, false);
+        let listed: Vec<MailboxId> = account.state.mailboxes.keys().copied().collect();
+        for mailbox in open.iter().filter(|mailbox| !listed.contains(mailbox)) {
+            self.forget_mailbox(&Address { account: id.clone(), mailbox: *mailbox });
+        }
+        for mailbox in listed.into_iter().filter(|mailbox| !open.contains(mailbox)) {
+            let address = Address { account: id.clone(), mailbox };
+            self.load_mailbox(&address)?;
+            self.add_usage(&address);
+        }
+        Ok(())
+    }
+
+    /// Takes a mailbox out of memory, and its letters out of the account's usage.
+    pub(super) fn forget_mailbox(&mut self, address: &Address) {
+        let Ok(account) = self.account_mut(&address.account) else { return };
+        if let Some(open) = account.open.remove(&address.mailbox) {
+            let (usage, counts) = (&mut account.usage, open.state.counts);
+            usage.bytes = usage.bytes.saturating_sub(counts.bytes);
+            usage.letters = usage.letters.saturating_sub(u64::from(counts.letters));
         }
     }
 
@@ -232,7 +271,7 @@ impl Writer {
         let entry = account.state.mailboxes.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?;
         let who = Identity { id: address.mailbox, uid_validity: entry.uid_validity };
         let place = account.places.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?.clone();
-        let mut loaded = statelog::load(self.disk.as_ref(), &place, who, self.without)?;
+        let mut loaded = statelog::load(self.disk.as_ref(), &place, who, self.gaps)?;
         let whole = loaded.damage.is_empty();
         for what in std::mem::take(&mut loaded.damage) {
             self.report(format!("{} of {}: {what}", who.id, address.account));
@@ -257,7 +296,7 @@ impl Writer {
             seen: None,
             ready: false,
             whole,
-            logless: loaded.logless,
+            undecided: loaded.undecided,
             used: self.uses,
         };
         self.account_mut(&address.account)?.open.insert(address.mailbox, open);
@@ -334,29 +373,46 @@ pub(super) fn maildir(account: &Path, name: &MailboxName) -> PathBuf {
     if name.is_inbox() { account.to_path_buf() } else { account.join(name.folder()) }
 }
 
-fn read_account(disk: &dyn Disk, folder: &Path) -> disk::Result<(AccountState, u64, Vec<String>)> {
-    let mut state = AccountState::default();
+/// An account log read back.
+struct AccountLog {
+    state: AccountState,
+    length: u64,
+    reports: Vec<String>,
+    /// It has a gap, or there is none, and what comes after it was not read.
+    undecided: bool,
+}
+
+fn read_account(disk: &dyn Disk, folder: &Path, gaps: Gaps) -> disk::Result<AccountLog> {
+    let undecided = gaps == Gaps::Replayed;
+    let state = AccountState::default();
+    let mut log = AccountLog { state, length: 0, reports: Vec::new(), undecided };
     let bytes = match read_whole(disk, &folder.join(ACCOUNT_LOG), ACCOUNT_LOG_BYTES) {
-        Err(error) if error.is_missing() => return Ok((state, 0, Vec::new())),
+        Err(error) if error.is_missing() => return Ok(log),
         other => other?,
     };
     if !bytes.starts_with(FIRST_LINE.as_bytes()) {
-        return Ok((state, 0, vec!["the account log does not begin as one".to_owned()]));
+        if gaps == Gaps::PassedOver {
+            log.reports.push("the account log does not begin as one".to_owned());
+        }
+        return Ok(log);
     }
     let lines = Lines::read(&bytes, FIRST_LINE.len());
-    let mut reports = Vec::new();
-    if lines.damaged > 0 {
-        reports.push(format!("{} damaged lines in the account log", lines.damaged));
+    let stops = lines.damaged > 0 && gaps == Gaps::Replayed;
+    let (count, length) = if stops { lines.before } else { (lines.good.len(), lines.length) };
+    log.undecided = stops;
+    log.length = length as u64;
+    if lines.damaged > 0 && !stops {
+        log.reports.push(format!("{} damaged lines in the account log", lines.damaged));
     }
-    for line in &lines.good {
+    for line in lines.good.iter().take(count) {
         match AccountChange::parse(line) {
-            Some((serial, change)) => {
-                state.apply(serial, &change);
+            Some((serial, change)) => drop(log.state.apply(serial, &change)),
+            None => {
+                log.reports.push("a line of no known meaning in the account log".to_owned());
             }
-            None => reports.push("a line of no known meaning in the account log".to_owned()),
         }
     }
-    Ok((state, lines.length as u64, reports))
+    Ok(log)
 }
 
 /// The Maildirs of an account, INBOX's first, and whose logs lie in them.

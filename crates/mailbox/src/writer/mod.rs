@@ -30,7 +30,7 @@ use crate::mailbox::{Mailbox, Shared};
 use crate::name::MailboxName;
 use crate::repeats::Repeats;
 use crate::state::State;
-use crate::statelog::{Tail, Without};
+use crate::statelog::{Gaps, Tail};
 use crate::transaction::KIND;
 use crate::view::View;
 pub(crate) use draft::Staged;
@@ -58,8 +58,8 @@ pub struct Writer {
     /// Custody entries of what is published and not laid out.
     custody: Vec<custody::Entry>,
     book: Option<Book>,
-    /// How Maildirs without a log are read: at replay, which tells more, otherwise than later.
-    without: Without,
+    /// How logs with a gap are read: before replay has told more, otherwise than after it.
+    gaps: Gaps,
     /// Counts uses, to tell which mailbox was used longest ago.
     uses: u64,
     /// Makes names of deleted Maildirs differ.
@@ -90,6 +90,8 @@ struct Account {
     /// Maildirs whose logs name a mailbox that the account log does not know: replay tells.
     untold: BTreeMap<MailboxId, PathBuf>,
     open: HashMap<MailboxId, Open>,
+    /// The account log has a gap, and replay has not told of the list yet.
+    undecided: bool,
     /// Lines of the account log that are published and not laid out.
     lines: Vec<u8>,
     log_length: u64,
@@ -122,8 +124,8 @@ struct Open {
     ready: bool,
     /// The state log was read without damage.
     whole: bool,
-    /// There is no state log, and replay has not told of the mailbox yet.
-    logless: bool,
+    /// The state log has a gap, or there is none, and replay has not told of the mailbox yet.
+    undecided: bool,
     used: u64,
 }
 
@@ -171,7 +173,7 @@ impl Writer {
             leaving: Vec::new(),
             custody: Vec::new(),
             book: None,
-            without: Without::Names,
+            gaps: Gaps::PassedOver,
             uses: 0,
             removed: 0,
             reports: Vec::new(),
@@ -294,7 +296,7 @@ impl Store for Writer {
     fn begin_replay(&mut self, checkpoint: Sequence) -> disk::Result<()> {
         let directory = self.root.join(OWN_FOLDER).join("custody");
         self.book = Some(Book::open(self.disk.clone(), &directory, checkpoint)?);
-        self.without = Without::Replay;
+        self.gaps = Gaps::Replayed;
         Ok(())
     }
 
@@ -345,7 +347,7 @@ impl Store for Writer {
     }
 
     fn lay_out(&mut self, items: usize) -> disk::Result<LaidOut> {
-        if self.without == Without::Replay {
+        if self.gaps == Gaps::Replayed {
             self.end_replay()?;
         }
         self.lay_out_slice(items)

@@ -15,7 +15,7 @@ use crate::change::{Added, Change};
 use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::letter::{self, Letter};
 use crate::mailbox::Unlaid;
-use crate::statelog::{self, Without};
+use crate::statelog::{self, Gaps};
 use crate::transaction::{KIND, Part, Source, Transaction};
 use crate::view::View;
 
@@ -58,25 +58,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Everything was replayed: a Maildir without a log of which nothing was told has lost it.
+    /// Everything was replayed: gaps of which nothing was told are real.
     pub(super) fn end_replay(&mut self) -> disk::Result<()> {
-        self.without = Without::Names;
+        self.gaps = Gaps::PassedOver;
+        let lists: Vec<AccountId> = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| account.undecided)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in lists {
+            self.read_list_again(&id).map_err(|error| unreadable(&error))?;
+        }
         let mut lost = Vec::new();
         for (id, account) in &self.accounts {
-            let logless = account.open.iter().filter(|(_, open)| open.logless);
-            lost.extend(logless.map(|(&mailbox, _)| Address { account: id.clone(), mailbox }));
+            let undecided = account.open.iter().filter(|(_, open)| open.undecided);
+            lost.extend(undecided.map(|(&mailbox, _)| Address { account: id.clone(), mailbox }));
         }
-        lost.iter().try_for_each(|address| self.read_names(address))
+        lost.iter().try_for_each(|address| self.read_on(address))
     }
 
-    /// Reads a mailbox without a log by the names of its files.
-    fn read_names(&mut self, address: &Address) -> disk::Result<()> {
-        if let Ok(account) = self.account_mut(&address.account) {
-            account.open.remove(&address.mailbox);
-        }
-        let without = std::mem::replace(&mut self.without, Without::Names);
+    /// Reads what is behind the gap of a state log, too.
+    fn read_on(&mut self, address: &Address) -> disk::Result<()> {
+        self.forget_mailbox(address);
+        let gaps = std::mem::replace(&mut self.gaps, Gaps::PassedOver);
         let loaded = self.load_mailbox(address);
-        self.without = without;
+        self.gaps = gaps;
         loaded.map_err(|error| unreadable(&error))?;
         self.add_usage(address);
         Ok(())
@@ -88,6 +95,10 @@ impl Writer {
         serial: u64,
         change: &AccountChange,
     ) -> disk::Result<()> {
+        let Ok(account) = self.account_mut(id) else { return Ok(()) };
+        if std::mem::take(&mut account.undecided) && serial > account.state.serial + 1 {
+            self.read_list_again(id).map_err(|error| unreadable(&error))?;
+        }
         let Ok(account) = self.account_mut(id) else { return Ok(()) };
         if !account.state.apply(serial, change) {
             // The account log has it, and the folders were put where it says.
@@ -126,6 +137,13 @@ impl Writer {
         sequence: Sequence,
     ) -> disk::Result<()> {
         let gone = crate::Error::NoSuchMailbox;
+        let unknown = |account: &mut super::Account| {
+            account.undecided && !account.state.mailboxes.contains_key(&of.mailbox)
+        };
+        if self.account_mut(&of.account).is_ok_and(unknown) {
+            // It was made before what is replayed: behind the gap.
+            self.read_list_again(&of.account).map_err(|error| unreadable(&error))?;
+        }
         match self.load_mailbox(of) {
             // Deleted later, which the account log knows already.
             Err(error) if error == gone => return Ok(()),
@@ -133,11 +151,11 @@ impl Writer {
             Ok(()) => {}
         }
         let Ok(open) = self.open_mut(of) else { return Ok(()) };
-        if open.logless && change.is_numbered() {
-            open.logless = false;
+        if open.undecided && change.is_numbered() {
+            open.undecided = false;
             // What comes first is the first change of all, or what came before it is lost.
             if modseq > open.state.modseq + 1 {
-                self.read_names(of)?;
+                self.read_on(of)?;
             }
         }
         let Ok(open) = self.open_mut(of) else { return Ok(()) };

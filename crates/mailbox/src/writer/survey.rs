@@ -16,7 +16,7 @@ use crate::custody::{Fate, Kept, Survey, Whose};
 use crate::error::Result;
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::letter::place;
-use crate::statelog::{self, Identity, Without};
+use crate::statelog::{self, Gaps, Identity};
 use crate::uidset::UidSet;
 
 /// What is known of one mailbox while its letters are looked for.
@@ -93,7 +93,7 @@ impl Writer {
         };
         let who = Identity { id: address.mailbox, uid_validity: entry.uid_validity };
         let Some(maildir) = self.place(address) else { return Ok(Place::Gone) };
-        let loaded = statelog::load(self.disk.as_ref(), &maildir, who, Without::Names)?;
+        let loaded = statelog::load(self.disk.as_ref(), &maildir, who, Gaps::PassedOver)?;
         for what in loaded.damage {
             self.report(format!("{} of {}: {what}", who.id, address.account));
         }
