@@ -17,7 +17,13 @@ pub(crate) const FIRST_LINE: &str = "posthaste account log 1\n";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AccountChange {
     /// A mailbox was made.
-    Mailbox { id: MailboxId, uid_validity: u32, name: MailboxName, special_use: Option<SpecialUse> },
+    Mailbox {
+        id: MailboxId,
+        uid_validity: u32,
+        name: MailboxName,
+        /// What it was made for, if for anything.
+        special_use: Option<SpecialUse>,
+    },
     /// It has another name now.
     Rename { id: MailboxId, name: MailboxName },
     /// It was deleted, with its letters.
