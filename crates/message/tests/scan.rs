@@ -133,7 +133,12 @@ fn tree() -> impl Strategy<Value = Tree> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 1..4).prop_map(Tree::Multipart),
-            inner.prop_map(|tree| Tree::Letter(Box::new(tree))),
+            // mail-parser 0.11.9 loses its way, or panics ("could not find multipart"), where a
+            // message/rfc822 is nothing but another one: such letters are not compared.
+            inner.prop_filter_map("a letter right in a letter", |tree| match tree {
+                Tree::Letter(_) => None,
+                tree => Some(Tree::Letter(Box::new(tree))),
+            }),
         ]
     })
 }
@@ -191,10 +196,7 @@ proptest! {
         let mut text = String::from("Subject: x\r\n");
         write(&tree, &mut 0, &mut text);
         let ours = our_ranges(&scan(text.as_bytes()));
-        // 0.11.9 panics ("could not find multipart") on a message/rfc822 that is nothing but
-        // another one, inside a multipart. Such a letter has nothing to compare with.
-        let parse = || MessageParser::default().parse(text.as_bytes()).expect("a letter");
-        let Ok(theirs) = std::panic::catch_unwind(parse) else { return Ok(()) };
+        let theirs = MessageParser::default().parse(text.as_bytes()).expect("a letter");
         let mut ranges = Vec::new();
         mail_parser_ranges(&theirs, &mut ranges);
         ranges.sort_unstable();
