@@ -48,7 +48,7 @@ fn read(rest: &str, envelope: &Envelope, wire: &Wire) -> Result<Rcpt, Rejection>
     let parameters = RcptParameters::parse(parameters, &wire.offered()).map_err(bad_parameter)?;
     check_utf8(text, path.address(), envelope.smtputf8)?;
     // RFC 5321 §4.5.3.1.10.
-    if envelope.accepted + envelope.open >= wire.config.recipients_limit {
+    if envelope.may_be_full(wire) {
         return Err(Rejection::too_many_recipients());
     }
     Ok(Rcpt { path, parameters })
@@ -74,6 +74,12 @@ impl Envelope {
                 wire.fulfil(now, question, rejection.to_reply());
             }
         }
+    }
+
+    /// There is no room for another recipient if those that are being asked about are accepted.
+    /// One that is refused makes room again, so this is known only when none is open.
+    pub(super) fn may_be_full(&self, wire: &Wire) -> bool {
+        self.accepted + self.open >= wire.config.recipients_limit
     }
 
     /// Why no data can follow, if none can.

@@ -115,8 +115,10 @@ impl State {
 
     fn next_command(self, wire: &mut Wire, now: Tick) -> (State, Progress) {
         // What the RCPTs are told decides what anything else means; it waits for them.
-        let open = matches!(&self, State::Envelope(envelope) if envelope.open > 0);
-        if open && !wire.begins_with(Verb::Rcpt) {
+        if let State::Envelope(envelope) = &self
+            && envelope.open > 0
+            && (!wire.begins_with(Verb::Rcpt) || envelope.may_be_full(wire))
+        {
             return (self, Progress::Stuck);
         }
         // The first octet of a TLS record: somebody took this for a port of implicit TLS.
