@@ -69,6 +69,8 @@ pub struct Driver<M> {
     input: Side,
     output: Side,
     needs_flush: bool,
+    /// Something was read and nothing written since: the peer may be waiting for an ACK.
+    heard: bool,
     /// When output that waits now must have moved.
     stalls_at: Option<Tick>,
     half_closed_until: Option<Tick>,
@@ -138,6 +140,7 @@ impl<M: Machine> Driver<M> {
             input: Side::Open,
             output: Side::Open,
             needs_flush: false,
+            heard: false,
             stalls_at: None,
             half_closed_until: None,
             alarm: None,
@@ -262,6 +265,9 @@ impl<M: Machine> Driver<M> {
             if let Step::Idle = step
                 && let Step::Idle = self.step_time(cx)
             {
+                if std::mem::take(&mut self.heard) {
+                    self.stream.acknowledge();
+                }
                 return Poll::Pending;
             }
         }
@@ -315,6 +321,7 @@ impl<M: Machine> Driver<M> {
                 Poll::Ready(Ok(count)) => {
                     self.out.advance(count);
                     self.needs_flush = true;
+                    self.heard = false;
                     moved = true;
                 }
                 Poll::Ready(Err(error)) => return self.write_broke(&error.to_string()),
@@ -362,7 +369,7 @@ impl<M: Machine> Driver<M> {
         match outcome {
             Poll::Pending => return Step::Idle,
             Poll::Ready(Ok(0)) => self.input_over(Side::Closed),
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(_)) => self.heard = true,
             // Many peers close TLS without close_notify; our protocols mark their own ends.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.input_over(Side::Closed);

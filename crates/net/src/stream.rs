@@ -49,6 +49,20 @@ impl Stream {
         (Stream::Memory(one), Stream::Memory(other))
     }
 
+    /// Acknowledges at once what has come over TCP. A client that sends a request in two pieces
+    /// (a literal, then its line end) holds the second back until the first is acknowledged (RFC
+    /// 9293 §3.7.4), and a receiver that has nothing to say waits 40 ms before it does: called
+    /// when we wait for more, it saves those. Failure costs only time.
+    pub(crate) fn acknowledge(&self) {
+        match self {
+            Stream::Tcp(tcp) => {
+                let _ = rustix::net::sockopt::set_tcp_quickack(tcp, true);
+            }
+            Stream::Tls(tls) => tls.get_ref().0.acknowledge(),
+            Stream::Unix(_) | Stream::Memory(_) | Stream::Closed => {}
+        }
+    }
+
     /// Who is at the other end.
     ///
     /// # Errors
