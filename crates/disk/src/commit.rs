@@ -412,6 +412,8 @@ impl<S: Store> GroupCommit<S> {
                 }
             }
             Err(error) => {
+                // Those too who asked since: nothing may become better for a long time.
+                self.settling.extend(self.inbox.take_settlers());
                 self.settling.drain(..).for_each(|reply| reply.answer(Err(error.clone())));
                 self.stalled = Some((now + STALL, error));
             }

@@ -120,6 +120,28 @@ impl FaultyDisk {
         state.failures.clear();
     }
 
+    /// The process dies, if it is not dead yet, and another one begins: open files and locks are
+    /// gone, what was written is there to be read, and what was not synced can still be lost by a
+    /// power cut that follows.
+    pub fn restart_process(&self) {
+        let mut state = self.state();
+        state.boot += 1;
+        state.locks.clear();
+        state.cut_at = None;
+        state.powered_off = false;
+        state.failures.clear();
+    }
+
+    /// Whether the power is off, or the process dead, until the next restart.
+    pub fn is_off(&self) -> bool {
+        self.state().powered_off
+    }
+
+    /// Bytes of file contents on the disk: what [`FaultyDisk::set_capacity`] bounds.
+    pub fn used(&self) -> u64 {
+        self.state().tree.used()
+    }
+
     /// Lets one operation of a kind fail once, after `successes` more that succeed.
     pub fn fail(&self, operation: Operation, successes: u64, kind: ErrorKind) {
         self.state().failures.insert(operation, (successes, kind));

@@ -317,6 +317,29 @@ fn a_full_disk_refuses_and_recovers() {
 }
 
 #[test]
+fn who_wants_everything_laid_out_is_told_each_time_that_the_disk_is_full() {
+    let disk = FaultyDisk::new();
+    let (mut commit, submitter, _) = open(&disk).unwrap();
+    let ticket = submitter.submit(Ask::Put("word".into(), vec![3; 30_000]));
+    commit.step(Duration::ZERO);
+    ticket.wait().unwrap();
+    disk.set_capacity(Some(disk.used()));
+    let mut now = Duration::ZERO;
+    for _ in 0..3 {
+        // The second one comes while the lay-out is to be tried again later.
+        let settled = submitter.settle();
+        now += Duration::from_millis(1500);
+        while commit.step(now) == Step::Worked {}
+        assert_eq!(settled.wait().unwrap_err().kind(), ErrorKind::Full);
+    }
+    disk.set_capacity(None);
+    let settled = submitter.settle();
+    now += Duration::from_millis(1500);
+    while commit.step(now) == Step::Worked {}
+    settled.wait().unwrap();
+}
+
+#[test]
 fn damage_that_was_acknowledged_is_told_from_a_torn_batch() {
     let disk = FaultyDisk::new();
     let (mut commit, submitter, _) = open(&disk).unwrap();
