@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod authority;
+pub mod bench;
 pub mod clients;
 pub mod conversation;
 pub mod dialogue;

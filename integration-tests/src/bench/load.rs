@@ -21,7 +21,11 @@ const LINE: usize = 76;
 /// # Errors
 ///
 /// The first reply that is not the expected one, or a connection that ends.
-pub fn send(server: SocketAddr, work: &Workload, recipients: &[String]) -> Result<Duration, String> {
+pub fn send(
+    server: SocketAddr,
+    work: &Workload,
+    recipients: &[String],
+) -> Result<Duration, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let local = tokio::task::LocalSet::new();
@@ -105,8 +109,7 @@ impl Client {
     }
 
     async fn letter(&mut self, recipient: &str, text: &[u8]) -> Result<(), String> {
-        let envelope =
-            format!("MAIL FROM:<load@sender.test>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
+        let envelope = format!("MAIL FROM:<load@sender.test>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
         self.write(envelope.as_bytes()).await?;
         self.expect(b'2').await?;
         self.expect(b'2').await?;

@@ -1,0 +1,46 @@
+//! Speed and its cost, side by side: a load generator, a sink, servers that are set up with their
+//! default safety, and a runner that measures them in turn (A B A B) in one sitting.
+//!
+//! Called by `integration-tests/bench/run`. It is not a test: it promises no figure, it prints them.
+
+pub mod load;
+pub mod medium;
+pub mod postfix;
+pub mod report;
+pub mod runner;
+pub mod server;
+pub mod sink;
+pub mod usage;
+
+/// Whether a session carries one letter or all it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// Letters follow each other on one connection.
+    Session,
+    /// Each letter brings a connection of its own.
+    Nothing,
+}
+
+/// What is sent in one run.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// How many letters.
+    pub letters: usize,
+    /// How many connections at once.
+    pub sessions: usize,
+    /// Octets of a letter, about.
+    pub size: usize,
+    /// Over how many mailboxes the letters are spread, in turn.
+    pub boxes: usize,
+    /// Whether connections are kept.
+    pub reuse: Reuse,
+}
+
+/// Where the letters end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// In the Maildirs of the server.
+    Inbound,
+    /// In the sink.
+    Relay,
+}
