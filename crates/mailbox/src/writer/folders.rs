@@ -80,7 +80,8 @@ impl Writer {
             .iter()
             .filter_map(|(&id, entry)| Some((id, entry.name.moved(from, to)?)))
             .collect();
-        if state.find(from).is_none() {
+        // A name that only stands above others (\Noselect) takes them along.
+        if moves.is_empty() {
             return Err(Error::NoSuchMailbox);
         }
         let mut names = Vec::with_capacity(moves.len());

@@ -226,6 +226,11 @@ fn mailboxes_are_made_renamed_and_deleted() {
         assert!(content.read_all().unwrap().ends_with(b"one"));
         store.settle();
     }
+    store.run(mailboxes.create(&account, name("above/below"), None)).unwrap();
+    store.run(mailboxes.rename(&account, name("above"), name("over"))).unwrap();
+    store.mailbox("over/below");
+    let nothing = store.run(mailboxes.rename(&account, name("above"), name("under")));
+    assert_eq!(nothing, Err(Error::NoSuchMailbox), "neither a mailbox nor above one");
     store.run(mailboxes.rename(&account, name("INBOX"), name("old"))).unwrap();
     assert_eq!(inbox.view().len(), 0);
     assert_eq!(store.mailbox("old").view().len(), 1);

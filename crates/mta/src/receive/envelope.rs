@@ -2,7 +2,7 @@
 //! that what cannot be delivered is refused at once and never bounced. Sends nothing.
 
 use directory::{Found, Nowhere, Snapshot};
-use protocol::address::{Address, ForwardPath, LocalPart};
+use protocol::address::{Address, Domain, ForwardPath, LocalPart};
 use protocol::rejection::{Fault, Rejection};
 use protocol::reply::{EnhancedCode, ReplyCode};
 use protocol::smtp::RcptParameters;
@@ -40,9 +40,15 @@ impl Envelope {
         &mut self,
         rcpt: Rcpt,
         door: Door,
-        (directory, mta): (&Snapshot, &Mta),
+        (directory, mta, hostname): (&Snapshot, &Mta, &Domain),
     ) -> Result<usize, Rejection> {
-        let found = directory.lookup_path(&rcpt.path);
+        let found = match directory.lookup_path(&rcpt.path) {
+            // RFC 5321 §4.5.1: the postmaster of the host itself, to whom our reports point.
+            Found::NotOurs if is_postmaster_of(hostname, &rcpt.path) => {
+                directory.lookup_path(&ForwardPath::Postmaster)
+            }
+            found => found,
+        };
         let (addresses, from) = match found {
             Found::Account(recipient) => {
                 let address = tagged(&recipient.account.address, recipient.tag.as_deref());
@@ -83,6 +89,13 @@ impl Envelope {
         }
         Ok(before)
     }
+}
+
+fn is_postmaster_of(hostname: &Domain, path: &ForwardPath) -> bool {
+    path.address().is_some_and(|address| {
+        address.domain() == Some(hostname)
+            && address.local().as_str().eq_ignore_ascii_case("postmaster")
+    })
 }
 
 /// The account's address with the subaddress it was named by, for rules that sort by it.

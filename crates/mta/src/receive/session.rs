@@ -180,7 +180,8 @@ impl Talk {
         let config = self.desk.context.config.current();
         let shown = rcpt.path.to_string();
         let shown = shown.trim_matches(['<', '>']);
-        match letter.envelope.add(rcpt, self.door, (&directory, &config.mta)) {
+        let hostname = config.hostname();
+        match letter.envelope.add(rcpt, self.door, (&directory, &config.mta, &hostname)) {
             Ok(before) => {
                 for target in letter.envelope.targets.iter().skip(before) {
                     if let Some(from) = &target.from {

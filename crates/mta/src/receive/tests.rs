@@ -251,6 +251,8 @@ async fn recipients_are_refused_at_once() {
     client.say("RCPT TO:<nobody@red.test>", "550 5.1.1 ").await;
     client.say("RCPT TO:<x@elsewhere.test>", "550 5.7.1 ").await;
     client.say("RCPT TO:<postmaster>", "250 ").await;
+    client.say("RCPT TO:<Postmaster@MX.red.test>", "250 ").await;
+    client.say("RCPT TO:<bob@mx.red.test>", "550 5.7.1 ").await;
     client.say("RCPT TO:<bob@red.test>", "250 ").await;
     client.say("RCPT TO:<team@red.test>", "250 ").await;
     client.say("MAIL FROM:<c@client.test> XJOURNEY=01jd3kq8z0000000", "503 ").await;
