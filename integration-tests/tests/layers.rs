@@ -78,7 +78,13 @@ const TABLE: &[Row] = &[
         "aws-lc-rs base64 bytes clap getrandom hickory-server rcgen rustix rustls serde serde_json \
          tokio toml tracing",
     ),
-    row(4, "integration-tests", "", "hickory-server rcgen rustix serde_json tempfile tokio"),
+    // Only its simulation links anything of ours: the stores, and what the MDA tells the ledger.
+    row(
+        4,
+        "integration-tests",
+        "disk mailbox mda protocol queue service",
+        "hickory-server rcgen rustix serde_json tempfile tokio",
+    ),
 ];
 
 /// What any crate's tests may use besides.

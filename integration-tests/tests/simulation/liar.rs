@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use disk::disk::{Access, DiskFile, Entry, Lock, Metadata, Mode, Result, Space};
+use disk::{Access, DiskFile, Entry, Lock, Metadata, Mode, Result, Space};
 use disk::{Disk, FaultyDisk};
 
 /// What the disk does not do although it says so.
