@@ -17,7 +17,7 @@ pub struct Figures {
     pub processor: f64,
     /// Disk barriers per letter.
     pub barriers: Option<f64>,
-    /// MiB (PSS) at the end of the load.
+    /// MiB (PSS) at the end of the load, not the peak.
     pub memory: f64,
 }
 
