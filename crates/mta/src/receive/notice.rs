@@ -71,7 +71,7 @@ impl Desk {
             }],
             held: None,
             headers: Bytes::new(),
-            body: text(account, reason, &hostname, (own, now)).into(),
+            body: text(account, (held, reason), &hostname, (own, now)).into(),
         };
         match self.queue.accept(letter).await {
             Ok(_) => {
@@ -86,10 +86,14 @@ impl Desk {
 /// The notice as a letter.
 fn text(
     account: &Address,
-    reason: &str,
+    (held, reason): (JourneyId, &str),
     hostname: &str,
     (own, now): (JourneyId, Timestamp),
 ) -> Vec<u8> {
+    let reason = match reason {
+        "rate" => "they went to more recipients within an hour than one account may write to",
+        other => other,
+    };
     let mut letter = Vec::new();
     for (name, value) in [
         ("From", format!("Mail system <postmaster@{hostname}>")),
@@ -112,7 +116,7 @@ fn text(
          \r\n\
          If you sent them, there is nothing to do: ask the postmaster to release them, or wait.\r\n\
          If you did not, somebody else knows your password: change it now and tell the\r\n\
-         postmaster. The first of these letters is known here as {own}.\r\n\
+         postmaster. The first of these letters is known here as {held}.\r\n\
          \r\n\
          You are told this at most once an hour.\r\n"
     );
