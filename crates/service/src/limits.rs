@@ -38,3 +38,8 @@ pub const LOGIN: Duration = Duration::from_secs(20);
 /// Header fields that our own agents add to one letter, all together, in bytes: a handful of
 /// Received lines, completions, signatures.
 pub const HEADERS_ADDED: u64 = 64 * 1024;
+
+/// What submission leaves free below `limits.message_size`, in bytes: a letter that we took from a
+/// user fits a receiver with the same limit after the hops between, each of which adds a Received
+/// line of some hundred bytes. Below the least `limits.message_size`.
+pub const HEADERS_ON_THE_WAY: u64 = 8 * 1024;

@@ -104,7 +104,7 @@ impl Shared {
         let mechanisms = protocol::sasl::Mechanism::ALL.map(|it| it.name().to_owned()).to_vec();
         let cleartext = if in_clear { Cleartext::Allowed } else { Cleartext::Never };
         Config {
-            size_limit: config.limits.message_size,
+            size_limit: config.submission_message_size(),
             recipients_limit: config.limits.recipients_per_letter,
             tls,
             auth: AuthPolicy { mechanisms, cleartext, requirement: AuthRequirement::BeforeMail },

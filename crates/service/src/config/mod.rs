@@ -182,7 +182,8 @@ pub struct Retry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The largest letter taken, as announced by SIZE.
+    /// The largest letter taken from other systems, as announced by SIZE; submission announces a
+    /// little less.
     #[serde(with = "values::size")]
     pub message_size: u64,
     /// Recipients of one letter; RFC 5321 §4.5.3.1.8 asks for at least 100.
@@ -334,6 +335,12 @@ impl Config {
     /// door fits through every inner one, with the header fields that were added on the way.
     pub fn inner_message_size(&self) -> u64 {
         self.limits.message_size.saturating_add(crate::limits::HEADERS_ADDED)
+    }
+
+    /// The largest letter taken from users: less than what systems take from each other, so that
+    /// it is not bounced on the way for the header fields it got on the way.
+    pub fn submission_message_size(&self) -> u64 {
+        self.limits.message_size.saturating_sub(crate::limits::HEADERS_ON_THE_WAY)
     }
 
     /// A standard port with `listen.port_offset`; `None`: it is not to be opened.
