@@ -1,7 +1,10 @@
 //! Speed and its cost, side by side: a load generator, a sink, servers that are set up with their
 //! default safety, and a runner that measures them in turn (A B A B) in one sitting.
 //!
-//! Called by `integration-tests/bench/run`. It is not a test: it promises no figure, it prints them.
+//! Called by `integration-tests/bench/run`. Not a test: it promises no figure, it prints them.
+
+// The figures of each run, as they come.
+#![allow(clippy::print_stdout)]
 
 pub mod load;
 pub mod medium;

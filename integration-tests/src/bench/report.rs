@@ -83,8 +83,8 @@ impl Row {
 /// All rows as one Markdown table, with the ratio of ours to each peer.
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| workload | server | accepted/s | ours is | arrived/s | ours is | CPU ms/letter | barriers/letter \
-         | memory MiB |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| workload | server | accepted/s | ours is | arrived/s | ours is | CPU ms/letter \
+         | barriers/letter | memory MiB |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in rows {
         let ours = row.each.first().map(|(_, figures)| *figures);

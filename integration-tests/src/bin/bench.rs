@@ -10,7 +10,7 @@ use integration_tests::bench::report::{self, Row};
 use integration_tests::bench::runner::{self, Plan};
 use integration_tests::bench::server::Server;
 use integration_tests::bench::sink::Sink;
-use integration_tests::bench::{Reuse, Way, Workload, medium, postfix, server};
+use integration_tests::bench::{Reuse, Way, Workload, load, medium, postfix, server};
 
 const HELP: &str = "\
 integration-tests/bench/run [OPTION...] [WORKLOAD...]
@@ -59,7 +59,7 @@ fn target(words: &[String]) -> Result<(), String> {
     let server = server.parse().map_err(|error| format!("{server}: {error}"))?;
     for sessions in [1, 10, 50] {
         let work = Workload { letters, sessions, size: 4096, boxes: 1, reuse: Reuse::Session };
-        let time = integration_tests::bench::load::send(server, &work, &[recipient.clone()])?;
+        let time = load::send(server, &work, std::slice::from_ref(recipient))?;
         println!("{sessions:3} sessions: {:.0}/s", letters as f64 / time.as_secs_f64());
     }
     Ok(())
