@@ -72,7 +72,10 @@ impl Writer {
         }
         let mut lost = Vec::new();
         for (id, account) in &self.accounts {
-            let undecided = account.open.iter().filter(|(_, open)| open.undecided);
+            // One that was made and deleted since has nothing to be read.
+            let listed = &account.state.mailboxes;
+            let undecided = account.open.iter();
+            let undecided = undecided.filter(|(id, open)| open.undecided && listed.contains_key(id));
             lost.extend(undecided.map(|(&mailbox, _)| Address { account: id.clone(), mailbox }));
         }
         lost.iter().try_for_each(|address| self.read_on(address))

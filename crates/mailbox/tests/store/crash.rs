@@ -293,3 +293,20 @@ fn the_ledger_misses_what_was_taken_behind_our_back() {
     disk::Disk::unlink(&disk, &third).unwrap();
     assert_eq!(fates(&mut store), [Fate::RemovedExternally, Fate::There, Fate::RecordVanished]);
 }
+
+#[test]
+fn a_mailbox_made_and_deleted_in_one_log_hinders_no_start() {
+    for cut in [Cut::LoseAll, Cut::KeepAll] {
+        let mut store = Store::new();
+        store.settle();
+        let (mailboxes, account) = (store.mailboxes.clone(), store.account());
+        store.run(mailboxes.create(&account, name("Work"), None)).unwrap();
+        store.run(mailboxes.create(&account, name("Play"), None)).unwrap();
+        store.run(mailboxes.delete(&account, name("Work"))).unwrap();
+        let disk = store.disk.clone();
+        drop((store, mailboxes));
+        disk.restart(cut);
+        let seen = picture(&mut Store::open(&disk).unwrap());
+        assert!(seen.contains_key("Play") && !seen.contains_key("Work"), "{cut:?}: {seen:?}");
+    }
+}
