@@ -13,7 +13,7 @@ use disk::Disk;
 
 use crate::ask::Address;
 use crate::content::{self, Content};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::letter::Letter;
 use crate::view::View;
@@ -37,6 +37,8 @@ struct Published {
     view: View,
     /// Where the Maildir is now.
     folder: PathBuf,
+    /// Where it is being moved to at this moment.
+    next_folder: Option<PathBuf>,
     /// Letters that are durable but not in their files yet.
     unlaid: HashMap<Uid, Unlaid>,
     /// The mailbox was deleted.
@@ -101,16 +103,33 @@ impl Mailbox {
     /// The bytes of a letter of a view of this mailbox.
     /// [`NoSuchLetter`](crate::Error::NoSuchLetter) when it has gone meanwhile.
     pub fn content(&self, letter: &Letter) -> Result<Content> {
-        let (unlaid, folder, base) = {
+        // The writer may lay the letter out or move the Maildir while it is looked for: what was
+        // not where it was said to be is looked for where it is said to be now.
+        match self.content_as_published(letter) {
+            Err(Error::NoSuchLetter) => self.content_as_published(letter),
+            other => other,
+        }
+    }
+
+    fn content_as_published(&self, letter: &Letter) -> Result<Content> {
+        let (unlaid, folders, base) = {
             let published = self.shared.published();
             let base = published.view.state().base_name(letter);
-            (published.unlaid.get(&letter.uid).cloned(), published.folder.clone(), base)
+            let folders = [Some(published.folder.clone()), published.next_folder.clone()];
+            (published.unlaid.get(&letter.uid).cloned(), folders, base)
         };
         let disk = self.shared.disk.as_ref();
-        match unlaid {
+        let mut found = match unlaid {
             Some(unlaid) => unlaid.content(disk, letter),
-            None => content::open(disk, &folder, &base, letter),
+            None => Err(Error::NoSuchLetter),
+        };
+        for folder in folders.iter().flatten() {
+            if !matches!(found, Err(Error::NoSuchLetter)) {
+                break;
+            }
+            found = content::open(disk, folder, &base, letter);
         }
+        found
     }
 }
 
@@ -138,8 +157,14 @@ impl Unlaid {
 
 impl Shared {
     pub(crate) fn new(address: Address, disk: Arc<dyn Disk>, view: View, folder: PathBuf) -> Self {
-        let state =
-            Published { view, folder, unlaid: HashMap::new(), gone: false, waiting: Vec::new() };
+        let state = Published {
+            view,
+            folder,
+            next_folder: None,
+            unlaid: HashMap::new(),
+            gone: false,
+            waiting: Vec::new(),
+        };
         Shared { address, disk, state: Mutex::new(state) }
     }
 
@@ -167,8 +192,15 @@ impl Shared {
         self.published().unlaid.remove(&uid);
     }
 
+    /// The Maildir is about to be moved: until [`Shared::moved_to`] it is in either place.
+    pub(crate) fn moves_to(&self, folder: PathBuf) {
+        self.published().next_folder = Some(folder);
+    }
+
     pub(crate) fn moved_to(&self, folder: PathBuf) {
-        self.published().folder = folder;
+        let mut published = self.published();
+        published.folder = folder;
+        published.next_folder = None;
     }
 
     /// The mailbox is deleted: who waits is woken and will see it.

@@ -18,7 +18,8 @@ use crate::limits::{ACCOUNT_LOG_BYTES, ACCOUNTS_IDLE, LETTERS_IDLE, MAILBOXES_ID
 use crate::line::Lines;
 use crate::mailbox::{Mailbox, Shared};
 use crate::name::MailboxName;
-use crate::statelog::{self, Gaps, Identity};
+use crate::state::State;
+use crate::statelog::{self, Gaps, Identity, Loaded};
 use crate::view::View;
 
 /// The account log below the account's folder.
@@ -90,6 +91,7 @@ impl Writer {
         let log = read_account(self.disk.as_ref(), &folder, self.gaps)?;
         let AccountLog { mut state, length: log_length, reports, undecided } = log;
         let whole = reports.is_empty() && log_length > 0 && !undecided;
+        let list_whole = reports.is_empty();
         reports.into_iter().for_each(|what| self.report(format!("{id}: {what}")));
         let mut found = maildirs(self.disk.as_ref(), &folder)?;
         if whole {
@@ -106,10 +108,12 @@ impl Writer {
         let account = Account {
             untold,
             undecided,
+            list_whole,
             state,
             usage: Usage::default(),
             folder,
             places,
+            unmade: BTreeSet::new(),
             open: HashMap::new(),
             lines: Vec::new(),
             log_length,
@@ -127,7 +131,25 @@ impl Writer {
             }
             self.add_usage(&address);
         }
+        if self.gaps == Gaps::PassedOver {
+            self.put_in_place(id);
+        }
         Ok(())
+    }
+
+    /// Queues what is still to be done so that each mailbox has its Maildir under its name, when
+    /// nothing more will be told of them.
+    pub(super) fn put_in_place(&mut self, id: &AccountId) {
+        let Some(account) = self.accounts.get(id) else { return };
+        for (&mailbox, entry) in &account.state.mailboxes {
+            let Some(place) = account.places.get(&mailbox) else { continue };
+            let address = Address { account: id.clone(), mailbox };
+            if *place != maildir(&account.folder, &entry.name) {
+                self.jobs.push_back(Job::Rename(address, entry.name.clone()));
+            } else if self.disk.metadata(place).is_err_and(|error| error.is_missing()) {
+                self.jobs.push_back(Job::Maildir(address));
+            }
+        }
     }
 
     /// Counts the letters of a mailbox that has just been read.
@@ -144,6 +166,7 @@ impl Writer {
     pub(super) fn read_list_again(&mut self, id: &AccountId) -> Result<()> {
         let folder = self.root.join(id.folder());
         let log = read_account(self.disk.as_ref(), &folder, Gaps::PassedOver)?;
+        let list_whole = log.reports.is_empty() && log.length > 0;
         log.reports.into_iter().for_each(|what| self.report(format!("{id}: {what}")));
         let found = maildirs(self.disk.as_ref(), &folder)?;
         let mut state = log.state;
@@ -154,6 +177,7 @@ impl Writer {
         let account = self.account_mut(id)?;
         let open: Vec<MailboxId> = account.open.keys().copied().collect();
         (account.state, account.places) = (state, places);
+        account.list_whole = list_whole;
         (account.log_length, account.listed, account.undecided) = (log.length, None, false);
         let listed: Vec<MailboxId> = account.state.mailboxes.keys().copied().collect();
         for mailbox in open.iter().filter(|mailbox| !listed.contains(mailbox)) {
@@ -187,11 +211,16 @@ impl Writer {
     ) -> Result<BTreeMap<MailboxId, PathBuf>> {
         let mut places = BTreeMap::new();
         let mut misplaced = Vec::new();
+        let listed = |who: &Identity| {
+            state.mailboxes.get(&who.id).map(|e| e.uid_validity) == Some(who.uid_validity)
+        };
+        // One on the list moves away below.
+        let stays = |who: &Option<Identity>| who.as_ref().is_some_and(|who| !listed(who));
         for (&id, entry) in &state.mailboxes {
             let who = Identity { id, uid_validity: entry.uid_validity };
             let place = maildir(folder, &entry.name);
             let there = found.iter().find(|(_, of)| *of == Some(who));
-            let taken = found.iter().any(|(path, of)| *path == place && of.is_some());
+            let taken = found.iter().any(|(path, of)| *path == place && stays(of));
             match there {
                 Some((path, _)) if *path != place => {
                     misplaced.push((id, path.clone(), place.clone()));
@@ -199,7 +228,9 @@ impl Writer {
                 }
                 // Its own folder is gone already, and another mailbox is there: the intake log is
                 // about to tell of both.
-                None if taken => drop(places.insert(id, self.next_removed())),
+                None if taken && self.gaps == Gaps::Replayed => {
+                    places.insert(id, self.next_removed());
+                }
                 _ => drop(places.insert(id, place)),
             }
         }
@@ -216,6 +247,7 @@ impl Writer {
             self.disk.rename(&from, &between)?;
             moved.push((id, between, to));
         }
+        let any = !moved.is_empty();
         for (id, between, to) in moved {
             if self.disk.metadata(&to).is_ok() {
                 self.report(format!("{} is taken by a foreign folder", to.display()));
@@ -223,6 +255,10 @@ impl Writer {
             } else {
                 self.disk.rename(&between, &to)?;
             }
+        }
+        if any {
+            // Before anything is made under the old names.
+            self.disk.sync_dir(folder)?;
         }
         Ok(places)
     }
@@ -271,7 +307,11 @@ impl Writer {
         let entry = account.state.mailboxes.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?;
         let who = Identity { id: address.mailbox, uid_validity: entry.uid_validity };
         let place = account.places.get(&address.mailbox).ok_or(Error::NoSuchMailbox)?.clone();
-        let mut loaded = statelog::load(self.disk.as_ref(), &place, who, self.gaps)?;
+        let mut loaded = match account.unmade.contains(&address.mailbox) {
+            // What lies in its place is another's.
+            true => Loaded::without_log(State::new(who.id, who.uid_validity)),
+            false => statelog::load(self.disk.as_ref(), &place, who, self.gaps)?,
+        };
         let whole = loaded.damage.is_empty();
         for what in std::mem::take(&mut loaded.damage) {
             self.report(format!("{} of {}: {what}", who.id, address.account));
@@ -351,7 +391,10 @@ impl Account {
         let place = match self.untold.remove(&id) {
             // Laid out by a former life, and perhaps moved on already.
             Some(place) => place,
-            None => maildir(&self.folder, name),
+            None => {
+                self.unmade.insert(id);
+                maildir(&self.folder, name)
+            }
         };
         self.places.insert(id, place);
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use disk::{Access, Disk, FileType, LaidOut, Mode};
 
 use super::accounts::{ACCOUNT_LOG, maildir};
+use super::look::QUARANTINE;
 use super::{Leaving, OWN_FOLDER, Writer};
 use crate::account_change::FIRST_LINE;
 use crate::ask::Address;
@@ -19,7 +20,7 @@ use crate::letter::{Letter, place};
 use crate::line;
 use crate::name::MailboxName;
 use crate::standing::{FileIs, LogHas, NameIs, NameShows, RecordIs, Standing, standing};
-use crate::statelog;
+use crate::statelog::{self, Identity};
 use crate::transaction::Source;
 use crate::uidset::UidSet;
 use crate::view::View;
@@ -169,6 +170,11 @@ impl Writer {
         if self.open_mut(address).ok().as_ref().is_some_and(is_ready) {
             return Ok(Some(place));
         }
+        let own = self.identity(address);
+        let found = self.found_in(&place)?;
+        if found.is_some() && own.is_some() && found != own {
+            self.set_aside(&address.account, &place, found)?;
+        }
         for directory in ["tmp", "new", "cur"] {
             self.disk.make_dirs(&place.join(directory), Mode::PRIVATE_DIR)?;
         }
@@ -177,10 +183,98 @@ impl Writer {
         if !is_inbox {
             drop(self.disk.open(&place.join("maildirfolder"), Access::Create(Mode::PRIVATE))?);
         }
+        if let Some(account) = self.accounts.get_mut(&address.account) {
+            account.unmade.remove(&address.mailbox);
+        }
         if let Ok(open) = self.open_mut(address) {
             open.ready = true;
         }
         Ok(Some(place))
+    }
+
+    /// What the logs of a mailbox begin with; of one that is deleted only while it is in memory.
+    pub(super) fn identity(&self, address: &Address) -> Option<Identity> {
+        let account = self.accounts.get(&address.account)?;
+        let listed = account.state.mailboxes.get(&address.mailbox).map(|e| e.uid_validity);
+        let open = || account.open.get(&address.mailbox).map(|open| open.state.uid_validity);
+        let uid_validity = listed.or_else(open)?;
+        Some(Identity { id: address.mailbox, uid_validity })
+    }
+
+    /// Makes way for a Maildir where another folder lies: one of ours steps beside and goes on to
+    /// its own name, anything else is set aside.
+    fn set_aside(
+        &mut self,
+        id: &AccountId,
+        path: &Path,
+        found: Option<Identity>,
+    ) -> disk::Result<()> {
+        let Some(account) = self.accounts.get(id) else { return Ok(()) };
+        if path == account.folder {
+            let what = "the logs of another mailbox lie in the folder of INBOX";
+            self.report_once(format!("{id}: {what}"));
+            return Ok(());
+        }
+        let whose = found.map(|who| Address { account: id.clone(), mailbox: who.id });
+        let ours = whose.filter(|whose| {
+            account.places.get(&whose.mailbox).is_some_and(|place| place == path)
+                && self.identity(whose) == found
+        });
+        if let Some(address) = ours {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(".moving");
+            self.move_maildir(&address, path, Path::new(&beside))?;
+            let account = self.accounts.get(id);
+            if let Some(entry) = account.and_then(|a| a.state.mailboxes.get(&address.mailbox)) {
+                let name = entry.name.clone();
+                self.jobs.push_back(Job::Rename(address, name));
+            }
+            return Ok(());
+        }
+        let state = &account.state;
+        let deleted =
+            |who: Identity| who.id.0 <= state.last_id && !state.mailboxes.contains_key(&who.id);
+        if account.list_whole && found.is_some_and(deleted) {
+            // A crash came between the line that says so and the folder.
+            let away = self.next_removed();
+            self.disk.rename(path, &away)?;
+            self.leaving.push(Leaving::Tree(away));
+            return Ok(());
+        }
+        let quarantine = account.folder.join(QUARANTINE);
+        self.disk.make_dirs(&quarantine, Mode::PRIVATE_DIR)?;
+        let folder = path.file_name().and_then(|name| name.to_str()).unwrap_or("unnamed");
+        self.removed += 1;
+        let away = format!("{}-{}{folder}", self.now.as_micros(), self.removed);
+        self.disk.rename(path, &quarantine.join(&away))?;
+        self.report_once(format!(
+            "{id}: a mailbox was given the name of the folder {folder}, which no mailbox of \
+             the account owns; the folder was set aside as {QUARANTINE}/{away}"
+        ));
+        Ok(())
+    }
+
+    /// Renames a Maildir; who reads letters in it meanwhile looks in both places.
+    fn move_maildir(&mut self, address: &Address, from: &Path, to: &Path) -> disk::Result<()> {
+        if let Ok(open) = self.open_mut(address) {
+            open.shared.moves_to(to.to_path_buf());
+        }
+        match self.disk.rename(from, to) {
+            Err(error) if error.is_missing() => {}
+            other => other?,
+        }
+        // The one sync of the layout: a new folder under the old name must not reach the disk
+        // before this, or the letters would be under no name at all.
+        if let Some(folder) = to.parent() {
+            self.disk.sync_dir(folder)?;
+        }
+        if let Some(account) = self.accounts.get_mut(&address.account) {
+            account.places.insert(address.mailbox, to.to_path_buf());
+        }
+        if let Ok(open) = self.open_mut(address) {
+            open.shared.moved_to(to.to_path_buf());
+        }
+        Ok(())
     }
 
     fn lay_letter(&mut self, letter: &LayLetter) -> disk::Result<()> {
@@ -378,24 +472,29 @@ impl Writer {
 
     fn lay_rename(&mut self, address: &Address, name: &MailboxName) -> disk::Result<()> {
         let Some(from) = self.make_maildir(address)? else { return Ok(()) };
-        let Some(account) = self.accounts.get_mut(&address.account) else { return Ok(()) };
+        let Some(account) = self.accounts.get(&address.account) else { return Ok(()) };
         let to = maildir(&account.folder, name);
-        if from != to {
-            match self.disk.rename(&from, &to) {
-                Err(error) if error.is_missing() => {}
-                other => other?,
+        if from == to {
+            return Ok(());
+        }
+        match self.disk.metadata(&to) {
+            Ok(_) => {
+                let found = self.found_in(&to)?;
+                self.set_aside(&address.account, &to, found)?;
             }
-            account.places.insert(address.mailbox, to.clone());
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
         }
-        if let Ok(open) = self.open_mut(address) {
-            open.shared.moved_to(to);
-        }
-        Ok(())
+        self.move_maildir(address, &from, &to)
     }
 
     fn lay_drop(&mut self, address: &Address) -> disk::Result<()> {
         let away = self.next_removed();
-        if let Some(place) = self.place(address) {
+        let own = self.identity(address);
+        if let Some(place) = self.place(address)
+            // Its own folder may have gone before, in a former life.
+            && (own.is_none() || self.found_in(&place)?.is_none_or(|who| Some(who) == own))
+        {
             match self.disk.rename(&place, &away) {
                 Err(error) if error.is_missing() => {}
                 other => other?,
@@ -407,6 +506,10 @@ impl Writer {
             account.open.remove(&address.mailbox);
         }
         Ok(())
+    }
+
+    fn found_in(&self, place: &Path) -> disk::Result<Option<Identity>> {
+        statelog::identify(self.disk.as_ref(), place)
     }
 
     /// The file of a letter, under whatever flags.

@@ -66,6 +66,9 @@ impl Writer {
         if self.is_unchanged(of, before)? {
             return Ok(Answer::Looked(Looked::default()));
         }
+        if !self.is_its_own(of, &maildir)? {
+            return Ok(Answer::Looked(Looked::default()));
+        }
         let found = listing(self.disk.as_ref(), &maildir)?;
         let findings = self.compare(of, found)?;
         let mut looked = Looked::default();
@@ -82,6 +85,18 @@ impl Writer {
         let open = self.open_mut(of)?;
         open.seen = (!looked.more).then_some(Seen { times: before, read: now, unsure: !settled });
         Ok(Answer::Looked(looked))
+    }
+
+    /// Whether what lies in a mailbox's place is its own Maildir. Before a new mailbox is laid out
+    /// it may be that of one deleted or renamed just now, whose letters are not to be adopted.
+    fn is_its_own(&mut self, of: &Address, maildir: &Path) -> Result<bool> {
+        let unmade = |account: &super::Account| account.unmade.contains(&of.mailbox);
+        if self.accounts.get(&of.account).is_none_or(unmade) {
+            return Ok(false);
+        }
+        let own = self.identity(of);
+        let found = statelog::identify(self.disk.as_ref(), maildir)?;
+        Ok(found.is_none() || found == own)
     }
 
     fn is_unchanged(&mut self, of: &Address, times: Times) -> Result<bool> {
@@ -355,4 +370,4 @@ fn measure(disk: &dyn Disk, path: &Path) -> Result<Option<(u32, u64, i64)>> {
 }
 
 /// Below the account's folder.
-const QUARANTINE: &str = "posthaste-quarantine";
+pub(super) const QUARANTINE: &str = "posthaste-quarantine";

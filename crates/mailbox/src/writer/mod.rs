@@ -87,11 +87,16 @@ struct Account {
     folder: PathBuf,
     /// Where each Maildir is now; follows `state` when renames are laid out.
     places: BTreeMap<MailboxId, PathBuf>,
+    /// Mailboxes whose Maildir is not made yet: until what was decided before is laid out, the
+    /// folder of another may lie in its place.
+    unmade: BTreeSet<MailboxId>,
     /// Maildirs whose logs name a mailbox that the account log does not know: replay tells.
     untold: BTreeMap<MailboxId, PathBuf>,
     open: HashMap<MailboxId, Open>,
     /// The account log has a gap, and replay has not told of the list yet.
     undecided: bool,
+    /// The account log was read without damage: a mailbox it does not list was deleted.
+    list_whole: bool,
     /// Lines of the account log that are published and not laid out.
     lines: Vec<u8>,
     log_length: u64,
@@ -192,6 +197,13 @@ impl Writer {
     fn report(&mut self, what: String) {
         if self.reports.len() < REPORTS {
             self.reports.push(what);
+        }
+    }
+
+    /// The same of what may be met again and again.
+    fn report_once(&mut self, what: String) {
+        if !self.reports.contains(&what) {
+            self.report(what);
         }
     }
 

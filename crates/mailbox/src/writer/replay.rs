@@ -75,10 +75,14 @@ impl Writer {
             // One that was made and deleted since has nothing to be read.
             let listed = &account.state.mailboxes;
             let undecided = account.open.iter();
-            let undecided = undecided.filter(|(id, open)| open.undecided && listed.contains_key(id));
+            let undecided =
+                undecided.filter(|(id, open)| open.undecided && listed.contains_key(id));
             lost.extend(undecided.map(|(&mailbox, _)| Address { account: id.clone(), mailbox }));
         }
-        lost.iter().try_for_each(|address| self.read_on(address))
+        lost.iter().try_for_each(|address| self.read_on(address))?;
+        let accounts: Vec<AccountId> = self.accounts.keys().cloned().collect();
+        accounts.iter().for_each(|id| self.put_in_place(id));
+        Ok(())
     }
 
     /// Reads what is behind the gap of a state log, too.

@@ -5,4 +5,5 @@ mod crash;
 mod everyday;
 mod foreign;
 mod model;
+mod names;
 mod support;
