@@ -155,9 +155,10 @@ impl Session {
             match self.driver.next().await {
                 Some(Event::Authenticated) => return Ok(()),
                 Some(Event::LoginFailed(answer)) => {
-                    let failure = Failure::said(self.host.as_str(), answer.verb, answer.reply);
-                    // A wrong password at our smarthost is ours to mend, not the sender's.
-                    return Err(Failure { reason: Reason::Ours, ..failure });
+                    // A wrong password at our smarthost is ours to mend: the letter waits.
+                    let text = format!("the login was refused: {}", answer.reply);
+                    let failure = Failure::temporary(Reason::Ours, (3, 5), text);
+                    return Err(failure.at(self.host.as_str()));
                 }
                 Some(Event::Exchange(exchange)) => self.observed(&exchange, journal),
                 Some(Event::Closed(closing)) => return Err(self.closed(&closing)),
