@@ -61,7 +61,11 @@ impl Postfix {
             .stderr(log)
             .spawn()
             .expect("postfix's master starts");
-        Some(Postfix { folder, address, master, ids })
+        let postfix = Postfix { folder, address, master, ids };
+        // A refused first attempt would be repeated after a quarter of an hour.
+        let at = std::net::SocketAddr::new(postfix.address.ip(), PORT);
+        drop(integration_tests::Conversation::open(at));
+        Some(postfix)
     }
 
     fn log(&self) -> String {

@@ -69,7 +69,7 @@ impl Session {
         (clock, stop, journal): (&Clock, &Cancel, &Journal),
     ) -> Result<Session, OpenError> {
         let broken = |verb: &str, why: String| {
-            let text = format!("{host}: {verb}: {why}");
+            let text = format!("{verb}: {why}");
             Failure::temporary(Reason::Tls, (7, 5), text).at(host)
         };
         let client = Client::new(config, clock.tick());
@@ -281,17 +281,15 @@ impl Session {
     fn broke(&self, failure: &protocol::smtp::client::Failure) -> Failure {
         match failure.answer() {
             Some(answer) => Failure::said(self.host.as_str(), answer.verb, answer.reply.clone()),
-            None => {
-                let text = format!("{}: {failure}", self.host);
-                Failure::temporary(Reason::Network, (4, 2), text).at(self.host.as_str())
-            }
+            None => Failure::temporary(Reason::Network, (4, 2), failure.to_string())
+                .at(self.host.as_str()),
         }
     }
 
     fn lost(&self, verb: Verb) -> Failure {
         let text = match self.driver.ending() {
-            Some(ending) => format!("{}: the connection broke ({verb}): {ending:?}", self.host),
-            None => format!("{}: the connection broke ({verb})", self.host),
+            Some(ending) => format!("the connection broke ({verb}): {ending:?}"),
+            None => format!("the connection broke ({verb})"),
         };
         Failure::temporary(Reason::Network, (4, 2), text).at(self.host.as_str())
     }

@@ -246,7 +246,11 @@ impl Transport {
                 let family = |ip: &&std::net::IpAddr| ip.is_ipv4() == address.is_ipv4();
                 let source = config.mta.source_address.iter().find(family).copied();
                 let outgoing = Outgoing { source, timeout: CONNECT };
-                let shown = format!("{} {address}", target.host);
+                let shown = if target.host == address.ip().to_string() {
+                    address.to_string()
+                } else {
+                    format!("{} {address}", target.host)
+                };
                 (shown, connect::tcp(*address, outgoing, clock).await)
             }
         };
@@ -256,7 +260,11 @@ impl Transport {
             journal.connected(&shown, took, problem.as_deref());
         }
         outcome.map_err(|error| {
-            let text = format!("{shown}: {error}");
+            // The failure names the host beside its words; which of its addresses is worth telling.
+            let text = match &target.endpoint {
+                Endpoint::Inet(address) => format!("{address}: {error}"),
+                Endpoint::Unix(_) => error.to_string(),
+            };
             Failure::temporary(Reason::Network, (4, 1), text).at(target.host.as_str())
         })
     }
