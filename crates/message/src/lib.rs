@@ -12,9 +12,11 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod authentication_results;
 pub mod complete;
 pub mod compose;
 pub mod date;
+pub mod dkim;
 pub mod dsn;
 pub mod envelope;
 pub mod header;
