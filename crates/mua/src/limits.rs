@@ -67,3 +67,21 @@ pub const IDLE_RENEWAL: Duration = Duration::from_secs(9 * 60);
 
 /// Octets of a message that wait to be sent before more is added.
 pub const SEND_AHEAD: usize = 256 * 1024;
+
+/// Levels of folders that an import goes down: deeper trees are not mail.
+pub const MAX_FOLDER_DEPTH: usize = 16;
+
+/// Octets of `dovecot-keywords`: 26 names.
+pub const MAX_KEYWORDS_FILE: u64 = 64 * 1024;
+
+/// Octets of an import's journal: some millions of letters.
+pub const MAX_JOURNAL: u64 = 1024 * 1024 * 1024;
+
+/// Times an import connects again, in a row without a letter carried in between.
+pub const RECONNECTIONS: u32 = 5;
+
+/// How long an import waits before it connects again.
+pub const RECONNECT_AFTER: Duration = Duration::from_secs(3);
+
+/// Failures of single letters that an import remembers to show.
+pub const MAX_FAILURES_SHOWN: usize = 100;

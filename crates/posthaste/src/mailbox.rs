@@ -1,6 +1,8 @@
 //! `posthaste mailbox`: verify what is stored, rebuild what can be made anew. The MDA does both
 //! while mail comes and goes; here are only the words.
 
+mod carry;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,6 +30,10 @@ enum Verb {
     Verify(Which),
     /// Throws the index away and takes over what other programs did in the Maildirs
     Rebuild(Which),
+    /// Brings letters in from a Maildir, an mbox or another server
+    Import(carry::ImportArgs),
+    /// Writes all letters out as a Maildir or as mbox files
+    Export(carry::ExportArgs),
 }
 
 /// Whose mailboxes.
@@ -53,6 +59,8 @@ pub(crate) fn run(args: &MailboxArgs) -> ExitCode {
     match &args.verb {
         Verb::Verify(which) => exit::of("mailbox", verify(which)),
         Verb::Rebuild(which) => exit::of("mailbox", rebuild(which)),
+        Verb::Import(args) => exit::of("mailbox import", carry::import(args)),
+        Verb::Export(args) => exit::of("mailbox export", carry::export(args)),
     }
 }
 

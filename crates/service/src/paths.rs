@@ -81,6 +81,11 @@ impl Paths {
         self.run().join("mda.sock")
     }
 
+    /// Mailboxes (IMAP) for the admin's verbs, served by the MDA.
+    pub fn imap_socket(&self) -> PathBuf {
+        self.run().join("imap.sock")
+    }
+
     /// Control (IPC), served by each agent.
     pub fn control_socket(&self, agent: AgentName) -> PathBuf {
         self.run().join(format!("{agent}.control.sock"))

@@ -4,14 +4,14 @@
 use mailbox::AccountId;
 use protocol::imap::server::Event;
 use protocol::imap::{ConditionCode, StatusText};
-use protocol::ipc::LoginAnswer;
+use protocol::ipc::{Granted, LoginAnswer};
 use protocol::secret::Secret;
 use service::login::{Door, Unavailable};
 use service::trail;
 
 use super::failure::{Failure, Outcome};
 use super::limits;
-use super::session::{Session, User, door, mechanisms};
+use super::session::{Entry, LOCAL_MECHANISM, Session, User, door, mechanisms};
 
 impl Session {
     /// STARTTLS (RFC 3501 §6.2.1).
@@ -62,7 +62,37 @@ impl Session {
         self.logged_in("AUTHENTICATE", outcome);
     }
 
+    /// EXTERNAL at the local socket: the kernel has told who asks, and that user can read every
+    /// Maildir anyway. The authorization identity is the account to open (RFC 4422 appendix A.1).
+    async fn local_login(&mut self, initial: Option<Secret<Vec<u8>>>) -> Outcome {
+        let identity = match initial {
+            Some(initial) => initial,
+            None => {
+                self.driver.machine().challenge(b"");
+                match self.driver.next().await {
+                    Some(Event::SaslResponse(response)) => response,
+                    _ => return Err(Failure::bad("AUTHENTICATE was cancelled")),
+                }
+            }
+        };
+        let account = std::str::from_utf8(identity.reveal()).unwrap_or_default().to_owned();
+        let snapshot = self.shared.directory.current(self.shared.clock.tick());
+        let Some(found) = snapshot.login(&account) else {
+            let text = "there is no such account";
+            return Err(Failure::no(ConditionCode::AuthorizationFailed, text));
+        };
+        let account = found.address.to_string();
+        self.decided(Ok(LoginAnswer::Granted(Granted {
+            account,
+            mechanism: LOCAL_MECHANISM.to_owned(),
+            app_password: None,
+        })))
+    }
+
     async fn exchange(&mut self, mechanism: String, initial: Option<Secret<Vec<u8>>>) -> Outcome {
+        if self.entry == Entry::Local && mechanism == LOCAL_MECHANISM {
+            return self.local_login(initial).await;
+        }
         let door = self.door();
         if !mechanisms(&door).contains(&mechanism) {
             return Err(Failure::no(ConditionCode::Cannot, "that SASL mechanism is not offered"));

@@ -40,7 +40,7 @@ use service::config::ConfigHandle;
 use service::login::Logins;
 use service::trail::Trail;
 
-pub(crate) use session::Entry;
+pub use session::Entry;
 use session::Session;
 
 /// What all IMAP sessions share. Cheap to clone.
@@ -79,7 +79,7 @@ impl Retrieval {
         };
         // Under TLS nothing can be said before the handshake.
         let refusal: &'static [u8] = match entry {
-            Entry::Plain => b"* BYE [UNAVAILABLE] too many sessions, try again later\r\n",
+            Entry::Plain | Entry::Local => b"* BYE [UNAVAILABLE] too many sessions, try again later\r\n",
             Entry::Tls => b"",
         };
         let session = move |accepted| self.clone().session(accepted, entry);

@@ -19,11 +19,13 @@ use super::{Retrieval, limits};
 
 /// Which port the client came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub enum Entry {
     /// 143: TLS by STARTTLS.
     Plain,
     /// 993: TLS from the first octet (RFC 8314 §3.2).
     Tls,
+    /// `run/imap.sock`: who may open it may open every mailbox (see `Session::local_login`).
+    Local,
 }
 
 /// A session.
@@ -31,6 +33,7 @@ pub(super) struct Session {
     pub(super) shared: Retrieval,
     pub(super) driver: Driver<Server>,
     pub(super) peer: Option<IpAddr>,
+    pub(super) entry: Entry,
     /// Set by the login.
     pub(super) user: Option<User>,
     /// Set by SELECT and EXAMINE.
@@ -85,15 +88,25 @@ impl Session {
             Peer::Inet(address) => Some(address.ip()),
             Peer::Unix { .. } | Peer::Memory => None,
         };
+        // The socket's mode says the same; this holds when somebody has changed it.
+        if entry == Entry::Local && !peer.is_ours() {
+            tracing::warn!(%peer, "another user at the local IMAP socket");
+            return None;
+        }
         let config = shared.config.current();
-        let cleartext = config.auth_without_tls.allows(ip) || matches!(peer, Peer::Memory);
+        let cleartext = config.auth_without_tls.allows(ip)
+            || matches!(peer, Peer::Memory)
+            || entry == Entry::Local;
         let options = Options {
             hostname: config.hostname().to_string(),
-            mechanisms: mechanisms(&door(ip, facts.as_ref())),
+            mechanisms: match entry {
+                Entry::Local => vec![LOCAL_MECHANISM.to_owned()],
+                _ => mechanisms(&door(ip, facts.as_ref())),
+            },
             tls: match (facts, &shared.tls) {
                 (Some(facts), _) => Tls::Active(facts),
-                (None, Some(_)) => Tls::Offered,
-                (None, None) => Tls::Absent,
+                (None, Some(_)) if entry != Entry::Local => Tls::Offered,
+                (None, _) => Tls::Absent,
             },
             cleartext_login: match cleartext {
                 true => CleartextLogin::Allowed,
@@ -109,6 +122,7 @@ impl Session {
             shared,
             driver,
             peer: ip,
+            entry,
             user: None,
             selected: None,
             login_failures: 0,
@@ -323,6 +337,9 @@ pub(super) fn door(peer: Option<IpAddr>, facts: Option<&TlsFacts>) -> Door {
         None => door,
     }
 }
+
+/// RFC 4422 appendix A: who asks is known from outside SASL, here from the kernel.
+pub(super) const LOCAL_MECHANISM: &str = "EXTERNAL";
 
 /// The mechanisms to offer there.
 pub(super) fn mechanisms(door: &Door) -> Vec<String> {

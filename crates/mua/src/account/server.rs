@@ -19,6 +19,9 @@ pub enum Security {
     Tls,
     /// After STARTTLS, which must succeed.
     StartTls,
+    /// Never: `host` is the path of a Unix socket whose server knows from the kernel who asks.
+    /// For programs of this machine; no account file can name it.
+    Socket,
 }
 
 /// Where to connect.
@@ -94,6 +97,7 @@ impl ServerKind {
             (ServerKind::Imap, Security::StartTls) => 143,
             (ServerKind::Submission, Security::Tls) => 465,
             (ServerKind::Submission, Security::StartTls) => 587,
+            (_, Security::Socket) => 0,
         }
     }
 }
@@ -104,6 +108,7 @@ impl fmt::Display for Server {
         let scheme = match self.security {
             Security::Tls => tls,
             Security::StartTls => starttls,
+            Security::Socket => return f.write_str(&self.host),
         };
         if self.host.contains(':') {
             write!(f, "{scheme}://[{}]:{}", self.host, self.port)

@@ -76,8 +76,7 @@ pub async fn for_use(
     session: &mut Imap<'_>,
     wanted: SpecialUse,
 ) -> Result<Option<MailboxName>, Failure> {
-    session.know_capabilities().await?;
-    let (entries, _) = listed(session, None).await?;
+    let entries = entries(session).await?;
     let names = |entry: &ListEntry| match &entry.name {
         ListName::Mailbox(name) => Some(name.clone()),
         ListName::Root(_) => None,
@@ -94,6 +93,15 @@ pub async fn for_use(
         last.is_some_and(|last| last.eq_ignore_ascii_case(usual))
     };
     Ok(entries.iter().find_map(|entry| names(entry).filter(|name| is_usual(name, entry.delimiter))))
+}
+
+/// What LIST says of all folders, special uses with it where the server knows them.
+///
+/// # Errors
+/// As [`Imap::run`].
+pub(crate) async fn entries(session: &mut Imap<'_>) -> Result<Vec<ListEntry>, Failure> {
+    session.know_capabilities().await?;
+    Ok(listed(session, None).await?.0)
 }
 
 type Counts = Vec<(MailboxName, Vec<(StatusItem, u64)>)>;
@@ -140,7 +148,8 @@ fn statuses(data: Vec<Untagged>) -> Counts {
         .collect()
 }
 
-fn role(entry: &ListEntry) -> Option<SpecialUse> {
+/// What a folder is for, by its attributes.
+pub(crate) fn role(entry: &ListEntry) -> Option<SpecialUse> {
     entry.attributes.iter().find_map(|attribute| match attribute {
         MailboxAttribute::Use(role) => Some(*role),
         _ => None,

@@ -2,10 +2,11 @@
 //! it. Large bodies are put together again up to a bound. Works with IMAP4rev1 servers and later.
 
 use bytes::BytesMut;
-use net::Driver;
+use net::{Driver, connect};
 use protocol::imap::client::{Client, Event, Greeting};
 use protocol::imap::code::{Code, ConditionCode};
 use protocol::imap::command::{Append, Command, LiteralHeader, LiteralKind, LiteralSync};
+use protocol::imap::date::DateTime;
 use protocol::imap::fetch::{Content, FetchData};
 use protocol::imap::flag::Flag;
 use protocol::imap::mailbox::MailboxName;
@@ -16,7 +17,7 @@ use protocol::secret::Secret;
 use super::{Desk, Dialled, handshake_failure};
 use crate::account::{Security, Server};
 use crate::failure::{Failure, Kind};
-use crate::limits::{GOODBYE, MAX_LETTER, SEND_AHEAD};
+use crate::limits::{CONNECT, GOODBYE, MAX_LETTER, SEND_AHEAD};
 use crate::show::safe;
 
 /// What a server said to a command that it obeyed.
@@ -42,6 +43,9 @@ impl<'a> Imap<'a> {
     /// No connection, no TLS, or the login is refused.
     pub async fn open(desk: &'a Desk) -> Result<Self, Failure> {
         let server = desk.account.imap.clone();
+        if server.security == Security::Socket {
+            return Self::open_socket(desk, server).await;
+        }
         let Dialled { stream, tls, name, mut binding } = desk.dial(&server).await?;
         let machine = Client::new(desk.clock.tick());
         let driver = Driver::new(machine, stream, &desk.clock, &desk.cancel);
@@ -61,6 +65,23 @@ impl<'a> Imap<'a> {
         }
         if greeting != Greeting::PreAuth {
             session.log_in(&binding).await?;
+        }
+        Ok(session)
+    }
+
+    /// Over a Unix socket: who asks is known from outside, EXTERNAL names the account (RFC 4422
+    /// appendix A).
+    async fn open_socket(desk: &'a Desk, server: Server) -> Result<Self, Failure> {
+        let path = std::path::Path::new(&server.host);
+        let stream = connect::unix(path, CONNECT, &desk.clock)
+            .await
+            .map_err(|error| Failure::try_again(format!("cannot connect to {server}: {error}")))?;
+        let driver = Driver::new(Client::new(desk.clock.tick()), stream, &desk.clock, &desk.cancel);
+        let mut session = Imap { desk, server, driver };
+        if session.greeting().await? != Greeting::PreAuth {
+            let initial = Some(Secret::new(desk.account.user.clone().into_bytes()));
+            let mechanism = "EXTERNAL".to_owned();
+            session.login_outcome(&Command::Authenticate { mechanism, initial }, None).await?;
         }
         Ok(session)
     }
@@ -180,11 +201,27 @@ impl<'a> Imap<'a> {
         flags: &[Flag],
         letter: &[u8],
     ) -> Result<Said, Failure> {
+        self.append_dated(mailbox, (flags, None), letter).await
+    }
+
+    /// The same with an internal date to keep.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn append_dated(
+        &mut self,
+        mailbox: &MailboxName,
+        (flags, date): (&[Flag], Option<DateTime>),
+        letter: &[u8],
+    ) -> Result<Said, Failure> {
         let size = u64::try_from(letter.len()).unwrap_or(u64::MAX);
-        let literal =
-            LiteralHeader { size, sync: LiteralSync::Synchronizing, kind: LiteralKind::Text };
-        let append =
-            Append { mailbox: mailbox.clone(), flags: flags.to_vec(), date: None, literal };
+        // RFC 3516 §4.4: a letter with NUL in it needs the other kind of literal.
+        let kind = match self.has("BINARY") && letter.contains(&0) {
+            true => LiteralKind::Literal8,
+            false => LiteralKind::Text,
+        };
+        let literal = LiteralHeader { size, sync: LiteralSync::Synchronizing, kind };
+        let append = Append { mailbox: mailbox.clone(), flags: flags.to_vec(), date, literal };
         self.send(&Command::Append(append))?;
         self.finish("APPEND", Some(letter)).await
     }

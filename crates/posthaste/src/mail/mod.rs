@@ -103,7 +103,7 @@ fn mail(args: &MailArgs) -> Result<Exit, Failure> {
 }
 
 /// A failure with the exit code of its kind.
-fn fatal(failure: Failure) -> Fatal {
+pub(crate) fn fatal(failure: Failure) -> Fatal {
     let exit = match failure.kind {
         Kind::Usage => Exit::Usage,
         Kind::No => Exit::No,
