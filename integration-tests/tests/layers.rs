@@ -29,6 +29,7 @@ const TABLE: &[Row] = &[
         "base64 bytes hmac icu_normalizer idna memchr serde serde_json sha2 subtle",
     ),
     row(0, "message", "protocol", "bytes encoding_rs mail-builder mail-parser memchr"),
+    row(1, "sieve", "message protocol", "memchr regex-lite"),
     row(1, "disk", "protocol", "bytes getrandom rustix sha2"),
     row(
         1,
@@ -41,7 +42,7 @@ const TABLE: &[Row] = &[
         2,
         "service",
         "disk net protocol",
-        "rustix serde serde_json tokio toml tracing tracing-subscriber",
+        "getrandom rustix serde serde_json tokio toml tracing tracing-subscriber",
     ),
     row(2, "directory", "disk protocol", "argon2 base64 getrandom hmac serde sha2 subtle toml"),
     row(2, "queue", "disk protocol", "bytes sha2"),
@@ -52,29 +53,29 @@ const TABLE: &[Row] = &[
         "directory disk net protocol service",
         "getrandom hmac serde serde_json sha2 subtle tokio tracing",
     ),
-    row(3, "msa", "directory disk message net protocol service", "getrandom tokio tracing"),
+    row(3, "msa", "directory disk message net protocol service", "tokio tracing"),
     row(
         3,
         "mta",
         "directory disk message net protocol queue service",
-        "bytes getrandom serde serde_json tokio tracing",
+        "aws-lc-rs base64 bytes getrandom serde serde_json tokio tracing",
     ),
     row(
         3,
         "mda",
-        "directory disk mailbox message net protocol service",
+        "directory disk mailbox message net protocol service sieve",
         "bytes getrandom serde serde_json tokio tracing",
     ),
     row(
         3,
         "mua",
         "message net protocol",
-        "bytes html2text rustix serde serde_json tokio toml tracing",
+        "bytes html2text rustix serde serde_json sha2 tokio toml tracing",
     ),
     row(
         4,
         "posthaste",
-        "auth directory disk mailbox mda message msa mta mua net protocol queue service",
+        "auth directory disk mailbox mda message msa mta mua net protocol queue service sieve",
         "aws-lc-rs base64 bytes clap getrandom hickory-server rcgen rustix rustls serde serde_json \
          tokio toml tracing",
     ),
@@ -82,8 +83,8 @@ const TABLE: &[Row] = &[
     row(
         4,
         "integration-tests",
-        "disk mailbox mda protocol queue service",
-        "hickory-server rcgen rustix serde_json tempfile tokio",
+        "disk mailbox mda message protocol queue service",
+        "bytes hickory-server memchr rcgen rustix rustls serde_json tempfile tokio tokio-rustls",
     ),
 ];
 

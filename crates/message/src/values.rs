@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::envelope::parse_addresses;
 use crate::header;
 use crate::limits::{MAX_DECODED_TEXT, MAX_VALUE};
-use crate::scan::structure::{Content, Part, Structure};
+use crate::scan::structure::{Content, Parameter, Part, Structure};
 use crate::transfer;
 
 /// A decoded address.
@@ -67,6 +67,12 @@ pub fn file_name(part: &Part) -> Option<String> {
     let of_disposition =
         part.disposition.as_ref().and_then(|d| parameter::decoded(&d.parameters, "filename"));
     of_disposition.or_else(|| parameter::decoded(&part.media.parameters, "name"))
+}
+
+/// A parameter of a Content-Type or Content-Disposition field, RFC 2231 and RFC 2047 decoded;
+/// `None` when it is absent or empty.
+pub fn parameter_text(parameters: &[Parameter], name: &str) -> Option<String> {
+    parameter::decoded(parameters, name)
 }
 
 /// Whether people would call this part an attachment: it says so, has a file name, or is neither
