@@ -60,6 +60,13 @@ impl Zone {
         self
     }
 
+    /// `name. TXT`, a text of any length in strings of 255 octets.
+    pub fn txt_long(mut self, name: &str, text: &str) -> Zone {
+        let strings = text.as_bytes().chunks(255).map(|part| String::from_utf8_lossy(part).into());
+        self.records.push((name.into(), RData::TXT(TXT::new(strings.collect()))));
+        self
+    }
+
     /// `name. CNAME target.`
     pub fn cname(mut self, name: &str, target: &str) -> Zone {
         self.records.push((name.into(), RData::CNAME(CNAME(fqdn(target)))));

@@ -17,6 +17,7 @@ pub mod complete;
 pub mod compose;
 pub mod date;
 pub mod dkim;
+pub mod dkim_signature;
 pub mod dsn;
 pub mod envelope;
 pub mod header;

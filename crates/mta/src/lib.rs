@@ -16,6 +16,7 @@ mod random;
 pub mod reason;
 mod receive;
 mod relay;
+pub mod sign;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use service::{AgentName, Boot, Context, Exit, Fatal, Start};
 use courier::{Means, Transport};
 use receive::{Desk, Door};
 use relay::Relay;
+use sign::Signer;
 
 /// Runs the agent in the foreground until it is told to stop.
 pub fn run(start: &Start) -> Exit {
@@ -78,8 +80,11 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
         let (means, transport) = (Means::of(config)?, renewed.clone());
         Ok(Box::new(move || transport.renew(means)))
     });
-    let desk = Desk::new(&context, disk, (directory.clone(), queue.clone()), transport.clone());
-    let relay = Relay::new(context.clone(), queue, transport.clone(), directory);
+    let signer = Arc::new(Signer::open(&context.paths.keys()));
+    sign::tend(&context, &signer, &transport);
+    let stores = (directory.clone(), queue.clone());
+    let desk = Desk::new(&context, disk, stores, (transport.clone(), signer.clone()));
+    let relay = Relay::new(context.clone(), queue, (transport.clone(), signer), directory);
     control::answer(&context, &relay);
     let relaying = tokio::spawn(relay.run());
     let accepting = listen(sockets, &context, &Arc::new(desk))?;

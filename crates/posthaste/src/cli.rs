@@ -56,6 +56,10 @@ pub(crate) enum Command {
     Mail(crate::mail::MailArgs),
     /// Verifies the letters of an account, or rebuilds its index
     Mailbox(crate::mailbox::MailboxArgs),
+    /// Makes and shows the keys that sign letters
+    Dkim(crate::dkim::DkimArgs),
+    /// Shows the DNS records that our domains need, and whether they are there
+    Dns(crate::dns::DnsArgs),
     /// Looks at letters that wait, and does something about them
     Queue(crate::queue::QueueArgs),
     /// Shows the journey of a letter

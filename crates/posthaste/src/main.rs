@@ -6,6 +6,8 @@ mod ask;
 mod check;
 mod cli;
 mod demo;
+mod dkim;
+mod dns;
 mod exit;
 mod init;
 mod ledger;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         Command::Domain(args) => people::domain(args),
         Command::Mail(args) => mail::run(args),
         Command::Mailbox(args) => mailbox::run(args),
+        Command::Dkim(args) => dkim::run(args),
+        Command::Dns(args) => dns::run(args),
         Command::Queue(args) => queue::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Ledger(args) => ledger::run(args),

@@ -9,6 +9,7 @@ mod crash;
 mod curl;
 mod demo;
 mod dialogues;
+mod dkim;
 mod dovecot;
 mod init;
 mod ledger;

@@ -148,6 +148,7 @@ async fn bounce(relay: &Relay, listed: &Listed, said: &str) -> disk::Result<Answ
     let at = (letter.journey, now);
     let (answer, kind) = match report {
         Some(report) => {
+            let report = relay.signed(report);
             let changes = end(listed, State::Bounced, said);
             let answer = relay.queue.change_with_report(at, changes, report).await?;
             (answer, Kind::Bounced)

@@ -85,6 +85,11 @@ impl Transport {
         *self.means.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(means);
     }
 
+    /// Who is asked for names now.
+    pub(crate) fn resolver(&self) -> Resolver {
+        self.means().resolver.clone()
+    }
+
     fn means(&self) -> Arc<Means> {
         self.means.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

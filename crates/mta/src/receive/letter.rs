@@ -29,6 +29,7 @@ use crate::limits::{HANDOVER, HANDOVER_OVER, HEADER_LOOKED_AT};
 use crate::reason::{Failure, Reason};
 use crate::relay::backoff;
 use crate::relay::route::Way;
+use crate::sign::{self, LetterHash};
 
 /// A letter that is coming in.
 pub(super) struct Incoming {
@@ -38,8 +39,25 @@ pub(super) struct Incoming {
     pub(super) mail: Mail,
     pub(super) envelope: Envelope,
     pub(super) spool: Spool,
+    /// The hash of its body, where it may have to be signed.
+    pub(super) hash: Option<LetterHash>,
     /// Why it cannot be kept, found out while it came.
     pub(super) trouble: Option<Rejection>,
+}
+
+impl Incoming {
+    /// The next octets of the letter.
+    pub(super) fn take_piece(&mut self, piece: &[u8]) {
+        if self.trouble.is_some() {
+            return;
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.feed(piece);
+        }
+        if let Err(error) = self.spool.write(piece) {
+            self.trouble = Some(disk_rejection(&error));
+        }
+    }
 }
 
 /// Who brings it.
@@ -85,6 +103,12 @@ pub(super) async fn take(
     }
     let stamp = stamp(&config, &incoming.mail, &incoming.envelope.named, &bringer)
         .to_field(incoming.journey, incoming.arrived);
+    let headers = match incoming.hash {
+        Some(hash) if sign::is_born_here(account(&incoming.mail.parameters), block) => {
+            signed((desk, &journal), block, hash, stamp)
+        }
+        _ => stamp,
+    };
     let mut parameters = incoming.mail.parameters.clone();
     // RFC 6152 §3: what the letter is, whatever it was said to be.
     parameters.body = facts.eight_bit.then_some(BodyType::EightBitMime);
@@ -98,7 +122,7 @@ pub(super) async fn take(
             Door::Internet => Proven::No,
         },
         targets: incoming.envelope.targets,
-        headers: stamp,
+        headers,
         body,
     };
     let text = letter.place(desk, &config, &journal).await?;
@@ -109,6 +133,20 @@ pub(super) async fn take(
         .bytes(facts.octets);
     journal.record(with_message_id(event, &message_id));
     Ok(format!("{} {text}", letter.journey).into())
+}
+
+/// The signatures of a letter of ours and its Received line, with the facts in its journey.
+fn signed(
+    (desk, journal): (&Desk, &Journal),
+    block: &[u8],
+    hash: LetterHash,
+    stamp: Bytes,
+) -> Bytes {
+    let Some(signed) = desk.signer.sign(block, &hash.finish(), desk.context.clock.now()) else {
+        return stamp;
+    };
+    journal.record(journal.event(Kind::Signed).text(&signed.text));
+    [signed.fields, stamp].concat().into()
 }
 
 impl Letter {

@@ -28,6 +28,7 @@ use service::daemon::Context;
 
 use crate::courier::Transport;
 use crate::limits::RELAY_ERRORS;
+use crate::sign::Signer;
 
 pub(crate) use self::session::session;
 
@@ -46,6 +47,7 @@ pub(crate) struct Desk {
     directory: Arc<Renewing>,
     queue: Queue,
     transport: Arc<Transport>,
+    signer: Arc<Signer>,
     disk: Arc<dyn Disk>,
     /// Where letters too large for memory wait, in files without names.
     spool: PathBuf,
@@ -60,7 +62,7 @@ impl Desk {
         context: &Context,
         disk: Arc<dyn Disk>,
         (directory, queue): (Arc<Renewing>, Queue),
-        transport: Arc<Transport>,
+        (transport, signer): (Arc<Transport>, Arc<Signer>),
     ) -> Self {
         let config = context.config.current();
         let low = Space {
@@ -73,6 +75,7 @@ impl Desk {
             directory,
             queue,
             transport,
+            signer,
             space: SpaceWatch::new(disk.clone(), spool.clone(), low),
             disk,
             spool,

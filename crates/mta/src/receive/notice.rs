@@ -55,7 +55,7 @@ impl Desk {
         let config = self.context.config.current();
         let own = self.new_journey();
         let hostname = config.hostname().to_string();
-        let letter = NewLetter {
+        let mut letter = NewLetter {
             journey: own,
             cause: Some(held),
             origin: Origin::Generated,
@@ -73,6 +73,9 @@ impl Desk {
             headers: Bytes::new(),
             body: text(account, (held, reason), &hostname, (own, now)).into(),
         };
+        if config.dkim.sign {
+            self.signer.sign_own(&mut letter, &self.context.trail);
+        }
         match self.queue.accept(letter).await {
             Ok(_) => {
                 let event = Event::new(Kind::Generated, own).because_of(held).to(account);

@@ -18,6 +18,7 @@ use super::letter::{self, Bringer, Incoming};
 use super::{Desk, Door, disk_rejection};
 use crate::courier::Journal;
 use crate::limits::LINES_BEFORE;
+use crate::sign::LetterHash;
 
 /// Serves one connection to its end.
 pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
@@ -96,11 +97,8 @@ impl Talk {
                 self.driver.machine().answer_rcpt(now, question, verdict);
             }
             Event::Body(piece) => {
-                if let Some(letter) = &mut self.letter
-                    && letter.trouble.is_none()
-                    && let Err(error) = letter.spool.write(&piece)
-                {
-                    letter.trouble = Some(disk_rejection(&error));
+                if let Some(letter) = &mut self.letter {
+                    letter.take_piece(&piece);
                 }
             }
             Event::End(question, facts) => {
@@ -167,9 +165,16 @@ impl Talk {
             mail,
             envelope: Default::default(),
             spool: Spool::new(self.desk.disk.clone(), self.desk.spool.clone()),
+            hash: self.hash(),
             trouble: None,
         });
         Ok(())
+    }
+
+    /// What comes in by the relay socket may be ours to sign: its hash is made as it comes.
+    fn hash(&self) -> Option<LetterHash> {
+        let signs = self.door == Door::Relay && self.desk.context.config.current().dkim.sign;
+        signs.then(LetterHash::new)
     }
 
     fn rcpt(&mut self, rcpt: Rcpt) -> Result<(), Rejection> {

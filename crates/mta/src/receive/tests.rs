@@ -24,6 +24,7 @@ use super::handover::{Judgement, Proven, Rest, judge};
 use super::{Desk, Door};
 use crate::courier::{Means, Transport};
 use crate::reason::{Failure, Reason};
+use crate::sign::Signer;
 
 /// What the delivery agent got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,8 @@ fn world() -> World {
     let (queue, writer, _) = Queue::open(disk.clone(), options).unwrap();
     let means = Means::of(&context.config.current()).unwrap();
     let transport = Arc::new(Transport::new(context.clone(), means));
-    let desk = Desk::new(&context, disk, (directory, queue.clone()), transport);
+    let signer = Arc::new(Signer::open(&context.paths.keys()));
+    let desk = Desk::new(&context, disk, (directory, queue.clone()), (transport, signer));
     World {
         _folder: folder,
         context,

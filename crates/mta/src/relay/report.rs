@@ -12,6 +12,7 @@ use queue::{Letter, NewLetter, NewRecipient, Origin};
 use service::config::Config;
 
 use super::attempt::Trip;
+use super::runner::Relay;
 use crate::bounce::{self, Casualty, Occasion, Reporter};
 use crate::limits::REPORTED_HEADER;
 use crate::random;
@@ -27,7 +28,19 @@ impl Trip {
     ) -> Option<NewLetter> {
         let start = self.body.read_start(REPORTED_HEADER).unwrap_or_default();
         let header = header_of(&start);
-        compose(&self.config, (self.lease.letter(), header), (occasion, failures), now)
+        let report =
+            compose(&self.config, (self.lease.letter(), header), (occasion, failures), now);
+        report.map(|report| self.relay.signed(report))
+    }
+}
+
+impl Relay {
+    /// A letter of our own with our signature, where the configuration says so.
+    pub(crate) fn signed(&self, mut letter: NewLetter) -> NewLetter {
+        if self.context.config.current().dkim.sign {
+            self.signer.sign_own(&mut letter, &self.context.trail);
+        }
+        letter
     }
 }
 

@@ -13,6 +13,7 @@ use super::attempt::Trip;
 use super::slots::Slots;
 use crate::courier::Transport;
 use crate::limits::{ACTIVE_LETTERS, NAP};
+use crate::sign::Signer;
 
 /// Everything an attempt needs.
 pub(crate) struct Relay {
@@ -21,6 +22,7 @@ pub(crate) struct Relay {
     pub(crate) transport: Arc<Transport>,
     pub(crate) directory: Arc<Renewing>,
     pub(crate) slots: Slots,
+    pub(crate) signer: Arc<Signer>,
     active: Arc<Active>,
 }
 
@@ -46,11 +48,11 @@ impl Relay {
     pub(crate) fn new(
         context: Context,
         queue: Queue,
-        transport: Arc<Transport>,
+        (transport, signer): (Arc<Transport>, Arc<Signer>),
         directory: Arc<Renewing>,
     ) -> Arc<Self> {
         let (slots, active) = (Slots::default(), Arc::default());
-        Arc::new(Relay { context, queue, transport, directory, slots, active })
+        Arc::new(Relay { context, queue, transport, directory, slots, signer, active })
     }
 
     /// Runs until the agent drains; attempts that are under way are tasks of the context.

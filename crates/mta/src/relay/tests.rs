@@ -19,6 +19,7 @@ use service::{AgentName, ConfigHandle};
 use super::Relay;
 use crate::control::facts;
 use crate::courier::{Means, Transport};
+use crate::sign::Signer;
 
 /// What a receiver got: recipients and body.
 type Got = Arc<Mutex<Vec<(Vec<String>, String)>>>;
@@ -125,7 +126,8 @@ fn world(times: &str) -> World {
     let (queue, writer, _) = Queue::open(disk, options).unwrap();
     let means = Means::of(&context.config.current()).unwrap();
     let transport = Arc::new(Transport::new(context.clone(), means));
-    let relay = Relay::new(context.clone(), queue.clone(), transport, directory);
+    let signer = Arc::new(Signer::open(&context.paths.keys()));
+    let relay = Relay::new(context.clone(), queue.clone(), (transport, signer), directory);
     tokio::spawn(relay.run());
     World { _folder: folder, context, queue, _writer: writer, got, connections }
 }

@@ -7,7 +7,6 @@
 mod accounts;
 mod keys;
 mod layout;
-mod records;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::net::IpAddr;
@@ -17,9 +16,9 @@ use std::process::ExitCode;
 use protocol::secret::Secret;
 use service::{Exit, Fatal};
 
-pub(crate) use records::Record;
+pub(crate) use crate::dns::Record;
 
-use crate::{exit, output};
+use crate::{dns, exit, output};
 
 /// What to make.
 #[derive(clap::Args, Debug, Clone)]
@@ -101,7 +100,12 @@ pub(crate) fn make(args: &InitArgs, passwords: Vec<Secret<String>>) -> Result<Re
     plan.configuration(&mut made)?;
     let keys = keys::ensure(&plan, &mut made)?;
     let passwords = accounts::ensure(&plan, passwords, &mut made)?;
-    let records = records::of(&plan, &keys);
+    let site = dns::Site {
+        domain: plan.domain.to_string(),
+        hostname: plan.hostname.to_string(),
+        public: plan.bind,
+    };
+    let records = dns::of(&site, &keys);
     Ok(Report { config: plan.config(), made, passwords, records })
 }
 

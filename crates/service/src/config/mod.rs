@@ -41,6 +41,8 @@ pub struct Config {
     pub dns: Dns,
     /// How mail leaves.
     pub mta: Mta,
+    /// What we sign.
+    pub dkim: Dkim,
     /// Bounds.
     pub limits: Limits,
     /// The journey.
@@ -178,6 +180,21 @@ pub struct Retry {
     pub max: Duration,
 }
 
+/// `[dkim]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dkim {
+    /// Whether letters that are submitted or made here are signed, where the author's domain has
+    /// keys in `DATA/keys/dkim/DOMAIN/`.
+    pub sign: bool,
+    /// How often we look whether DNS shows keys that are to sign next.
+    #[serde(with = "values::duration")]
+    pub check_every: Duration,
+    /// After this time new keys sign even if DNS cannot be asked about them.
+    #[serde(with = "values::duration")]
+    pub switch_after: Duration,
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -274,6 +291,16 @@ impl Default for Mta {
             retry: Retry::default(),
             delay_notice: Duration::from_secs(4 * 3600),
             max_hops: 100,
+        }
+    }
+}
+
+impl Default for Dkim {
+    fn default() -> Self {
+        Dkim {
+            sign: true,
+            check_every: Duration::from_secs(5 * 60),
+            switch_after: Duration::from_secs(3 * 86_400),
         }
     }
 }

@@ -1,10 +1,18 @@
 //! The DNS records that a domain needs: to receive (MX, A) and to be believed (SPF, DKIM, DMARC).
-//! Not a DNS client: nothing here looks anything up. Called by `init`, and by whatever prints
-//! records later.
+//! Not a DNS client: nothing here looks anything up. Called by `init`, `dns` and `dkim`.
 
 use std::fmt;
+use std::net::IpAddr;
 
-use super::layout::Plan;
+/// What the records of a domain depend on.
+pub(crate) struct Site {
+    /// The domain.
+    pub(crate) domain: String,
+    /// The host that takes its mail.
+    pub(crate) hostname: String,
+    /// The host's address, where it is known.
+    pub(crate) public: Option<IpAddr>,
+}
 
 /// One record to publish.
 #[derive(serde::Serialize, Clone, PartialEq, Eq, Debug)]
@@ -20,7 +28,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// A TXT record.
-    pub(super) fn txt(name: String, value: String) -> Record {
+    pub(crate) fn txt(name: String, value: String) -> Record {
         Record { name, kind: "TXT", value }
     }
 
@@ -58,11 +66,11 @@ impl fmt::Display for Record {
 const STRING: usize = 255;
 
 /// Every record of the domain.
-pub(super) fn of(plan: &Plan, dkim: &[Record]) -> Vec<Record> {
-    let (domain, host) = (plan.domain.to_string(), plan.hostname.to_string());
+pub(crate) fn of(site: &Site, dkim: &[Record]) -> Vec<Record> {
+    let (domain, host) = (site.domain.clone(), site.hostname.clone());
     let mut records =
         vec![Record { name: domain.clone(), kind: "MX", value: format!("10 {host}.") }];
-    let public = plan.bind.filter(|bind| !bind.is_unspecified());
+    let public = site.public.filter(|bind| !bind.is_unspecified());
     let address = match public {
         Some(bind) if bind.is_ipv6() => ("AAAA", bind.to_string()),
         Some(bind) => ("A", bind.to_string()),
