@@ -43,10 +43,19 @@ pub struct Builder {
     settings: BTreeMap<String, String>,
     certificate: Option<PathBuf>,
     folder: TempDir,
+    kept: Option<PathBuf>,
     address: Address,
 }
 
 impl Builder {
+    /// Keeps everything in a folder that stays. An instance that is there already is taken up
+    /// again, under its new address.
+    pub fn kept_in(mut self, folder: &Path) -> Builder {
+        self.kept = Some(folder.to_owned());
+        let bind = format!("[\"{}\"]", self.address.ip());
+        self.set("listen.bind", bind)
+    }
+
     /// An account of the domain, by its bare name.
     pub fn account(mut self, name: &str, password: &str) -> Builder {
         self.accounts.push((name.into(), password.into()));
@@ -96,7 +105,8 @@ impl Builder {
 
     /// Runs `init`.
     pub fn init(self) -> Instance {
-        let root = self.folder.path().join("posthaste");
+        let above = self.kept.as_deref().unwrap_or(self.folder.path());
+        let root = above.join("posthaste");
         let mut command = Command::new(executable());
         command.arg("init").arg(&root).args(["--domain", &self.domain]);
         command.args(["--hostname", &self.hostname, "--yes", "--password-stdin"]);
@@ -153,6 +163,7 @@ impl Instance {
             settings: BTreeMap::from([("storage.log_segment".into(), "\"4MB\"".into())]),
             certificate: None,
             folder: tempfile::Builder::new().prefix("pt-").tempdir().expect("a folder"),
+            kept: None,
             address: Address::take(),
         }
     }

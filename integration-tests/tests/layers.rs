@@ -48,6 +48,12 @@ const TABLE: &[Row] = &[
     row(2, "queue", "disk protocol", "bytes sha2"),
     row(2, "mailbox", "disk message protocol", "bytes memchr rustix sha2 sled"),
     row(
+        2,
+        "verdict",
+        "disk message net protocol",
+        "aws-lc-rs base64 bytes serde serde_json tokio tracing",
+    ),
+    row(
         3,
         "auth",
         "directory disk net protocol service",
@@ -57,13 +63,13 @@ const TABLE: &[Row] = &[
     row(
         3,
         "mta",
-        "directory disk message net protocol queue service",
+        "directory disk message net protocol queue service verdict",
         "aws-lc-rs base64 bytes getrandom serde serde_json tokio tracing",
     ),
     row(
         3,
         "mda",
-        "directory disk mailbox message net protocol service sieve",
+        "directory disk mailbox message net protocol service sieve verdict",
         "bytes getrandom serde serde_json tokio tracing",
     ),
     row(

@@ -1,42 +1,63 @@
-//! The load generator: letters to any SMTP server by address and port, over a number of sessions.
-//! One thread, one runtime; it measures nothing but time and checks every reply.
+//! The load generator: letters to any SMTP server by address and port, over a number of sessions,
+//! after STARTTLS and AUTH where it is a submission. One thread, one runtime; it measures nothing
+//! but time and checks every reply.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Reuse, Workload};
+use super::letters::letter;
+use super::{Reuse, Workload, tls};
 
 /// The longest that one run may take.
-const LONGEST: Duration = Duration::from_secs(120);
-/// The longest line of a generated letter, without its CRLF.
-const LINE: usize = 76;
+const LONGEST: Duration = Duration::from_secs(200);
+/// Larger letters are made once and sent again and again: making them would be most of the work.
+const MADE_ANEW: usize = 256 * 1024;
+
+/// Where letters are sent.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The server.
+    pub server: SocketAddr,
+    /// User and password, given after STARTTLS; `None`: neither.
+    pub login: Option<(String, String)>,
+}
+
+impl From<SocketAddr> for Target {
+    fn from(server: SocketAddr) -> Target {
+        Target { server, login: None }
+    }
+}
 
 /// Sends the letters of a workload and returns the time until the last was answered.
 ///
 /// # Errors
 ///
 /// The first reply that is not the expected one, or a connection that ends.
-pub fn send(
-    server: SocketAddr,
-    work: &Workload,
-    recipients: &[String],
-) -> Result<Duration, String> {
+pub fn send(target: &Target, work: &Workload, recipients: &[String]) -> Result<Duration, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let local = tokio::task::LocalSet::new();
+    let load = Rc::new(Load {
+        target: target.clone(),
+        work: work.clone(),
+        recipients: recipients.to_vec(),
+        left: Cell::new(work.letters),
+        made: (work.size > MADE_ANEW).then(|| Rc::new(text(1, work.size))),
+        tls: tls::config(),
+    });
     let begun = Instant::now();
     let sessions = async {
-        let left = Rc::new(Cell::new(work.letters));
         let mut running = Vec::new();
         for _ in 0..work.sessions {
-            let (left, work, recipients) = (left.clone(), work.clone(), recipients.to_vec());
-            let one = async move { session(server, &left, (&work, &recipients)).await };
-            running.push(tokio::task::spawn_local(one));
+            let load = load.clone();
+            running.push(tokio::task::spawn_local(async move { load.session().await }));
         }
         for one in running {
             one.await.map_err(|error| error.to_string())??;
@@ -47,72 +68,105 @@ pub fn send(
     local.block_on(&runtime, limited).map_err(|_| "the run took too long".to_owned())?
 }
 
-async fn session(
-    server: SocketAddr,
-    left: &Cell<usize>,
-    (work, recipients): (&Workload, &[String]),
-) -> Result<(), String> {
-    let mut open = None;
-    loop {
-        let number = left.get();
-        if number == 0 {
-            return Ok(());
+/// What the sessions of a run share.
+struct Load {
+    target: Target,
+    work: Workload,
+    recipients: Vec<String>,
+    left: Cell<usize>,
+    made: Option<Rc<Vec<u8>>>,
+    tls: Arc<ClientConfig>,
+}
+
+impl Load {
+    async fn session(&self) -> Result<(), String> {
+        let mut open = None;
+        loop {
+            let number = self.left.get();
+            if number == 0 {
+                return Ok(());
+            }
+            self.left.set(number - 1);
+            let mut client = match open.take() {
+                Some(client) => client,
+                None => Client::connect(&self.target, &self.tls).await?,
+            };
+            let text = match &self.made {
+                Some(made) => made.clone(),
+                None => Rc::new(text(number, self.work.size)),
+            };
+            client.letter(&self.addressees(number), &text).await?;
+            match self.work.reuse {
+                Reuse::Session => open = Some(client),
+                Reuse::Nothing => client.quit().await?,
+            }
         }
-        left.set(number - 1);
-        let recipient = &recipients[number % work.boxes.min(recipients.len()).max(1)];
-        let mut client = match open.take() {
-            Some(client) => client,
-            None => Client::connect(server).await?,
-        };
-        client.letter(recipient, &letter(number, work.size)).await?;
-        match work.reuse {
-            Reuse::Session => open = Some(client),
-            Reuse::Nothing => client.quit().await?,
+    }
+
+    fn addressees(&self, number: usize) -> Vec<&str> {
+        if self.work.fan > 1 {
+            return self.recipients.iter().take(self.work.fan).map(String::as_str).collect();
         }
+        let boxes = self.work.boxes.min(self.recipients.len()).max(1);
+        vec![self.recipients[number % boxes].as_str()]
     }
 }
 
-/// A letter of about `size` octets, its lines ended and the end of data behind it.
-fn letter(number: usize, size: usize) -> Vec<u8> {
-    let mut text = format!(
-        "From: Load <load@sender.test>\r\nTo: Box <box@bench.test>\r\nSubject: letter {number}\r\n\
-         Date: Mon, 02 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{number}.{size}@sender.test>\r\n\
-         MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
-    )
-    .into_bytes();
-    let mut letters = (b'a'..=b'z').cycle().skip(number % 26);
-    while text.len() < size {
-        let wanted = LINE.min(size - text.len());
-        text.extend(letters.by_ref().take(wanted));
-        text.extend(b"\r\n");
-    }
+/// A letter with the end of data behind it.
+fn text(number: usize, size: usize) -> Vec<u8> {
+    let mut text = letter(number, size);
     text.extend(b".\r\n");
     text
 }
 
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
 /// One connection. Envelope commands go in one write, as RFC 2920 lets every server that offers it
 /// be spoken to; the text waits for its 354.
 struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     heard: Vec<u8>,
+    sender: String,
 }
 
 impl Client {
-    async fn connect(server: SocketAddr) -> Result<Client, String> {
-        let stream = TcpStream::connect(server).await.map_err(|error| error.to_string())?;
+    async fn connect(target: &Target, config: &Arc<ClientConfig>) -> Result<Client, String> {
+        let stream = TcpStream::connect(target.server).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let mut client = Client { stream, heard: Vec::with_capacity(4096) };
-        client.expect(b'2').await?;
+        let mut plain = Heard { stream, heard: Vec::with_capacity(4096) };
+        plain.expect(b'2').await?;
+        plain.write(b"EHLO load.sender.test\r\n").await?;
+        plain.expect(b'2').await?;
+        let Some((user, password)) = &target.login else {
+            let sender = "load@sender.test".to_owned();
+            return Ok(Client { stream: Box::new(plain.stream), heard: plain.heard, sender });
+        };
+        plain.write(b"STARTTLS\r\n").await?;
+        plain.expect(b'2').await?;
+        let connector = tokio_rustls::TlsConnector::from(config.clone());
+        let secured = connector.connect(tls::name(), plain.stream).await;
+        let secured = secured.map_err(|error| error.to_string())?;
+        let mut client =
+            Client { stream: Box::new(secured), heard: Vec::new(), sender: user.clone() };
         client.write(b"EHLO load.sender.test\r\n").await?;
+        client.expect(b'2').await?;
+        let plain = base64(format!("\0{user}\0{password}").as_bytes());
+        client.write(format!("AUTH PLAIN {plain}\r\n").as_bytes()).await?;
         client.expect(b'2').await?;
         Ok(client)
     }
 
-    async fn letter(&mut self, recipient: &str, text: &[u8]) -> Result<(), String> {
-        let envelope = format!("MAIL FROM:<load@sender.test>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
+    async fn letter(&mut self, recipients: &[&str], text: &[u8]) -> Result<(), String> {
+        let mut envelope = format!("MAIL FROM:<{}>\r\n", self.sender);
+        for recipient in recipients {
+            envelope.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
+        }
+        envelope.push_str("DATA\r\n");
         self.write(envelope.as_bytes()).await?;
-        self.expect(b'2').await?;
-        self.expect(b'2').await?;
+        for _ in 0..=recipients.len() {
+            self.expect(b'2').await?;
+        }
         self.expect(b'3').await?;
         self.write(text).await?;
         self.expect(b'2').await
@@ -124,30 +178,70 @@ impl Client {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let written = self.stream.write_all(bytes).await;
+        let flushed = async { self.stream.flush().await };
+        written.and(flushed.await).map_err(|error| error.to_string())
+    }
+
+    async fn expect(&mut self, class: u8) -> Result<(), String> {
+        expect(&mut self.stream, &mut self.heard, class).await
+    }
+}
+
+/// A connection before TLS.
+struct Heard {
+    stream: TcpStream,
+    heard: Vec<u8>,
+}
+
+impl Heard {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.stream.write_all(bytes).await.map_err(|error| error.to_string())
     }
 
-    /// Reads one reply and looks at its class.
     async fn expect(&mut self, class: u8) -> Result<(), String> {
-        loop {
-            while let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.heard.drain(..=end).collect();
-                if line.get(3) == Some(&b'-') {
-                    continue;
-                }
-                if line.first() == Some(&class) {
-                    return Ok(());
-                }
-                return Err(String::from_utf8_lossy(&line).trim().to_owned());
+        expect(&mut self.stream, &mut self.heard, class).await
+    }
+}
+
+/// Reads one reply and looks at its class.
+async fn expect(
+    stream: &mut (impl AsyncRead + Unpin),
+    heard: &mut Vec<u8>,
+    class: u8,
+) -> Result<(), String> {
+    loop {
+        while let Some(end) = memchr::memchr(b'\n', heard) {
+            let line: Vec<u8> = heard.drain(..=end).collect();
+            if line.get(3) == Some(&b'-') {
+                continue;
             }
-            let read = self.stream.read_buf(&mut self.heard).await;
-            match read {
-                Ok(0) => return Err("the server closed the connection".into()),
-                Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
+            if line.first() == Some(&class) {
+                return Ok(());
             }
+            return Err(String::from_utf8_lossy(&line).trim().to_owned());
+        }
+        match stream.read_buf(heard).await {
+            Ok(0) => return Err("the server closed the connection".into()),
+            Ok(_) => {}
+            Err(error) => return Err(error.to_string()),
         }
     }
+}
+
+/// RFC 4648 §4.
+pub(super) fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in octets.chunks(3) {
+        let number = three.iter().fold(0_u32, |sum, &octet| sum << 8 | u32::from(octet));
+        let number = number << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(number >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -157,19 +251,21 @@ mod tests {
 
     #[test]
     fn every_letter_of_a_workload_reaches_the_sink_once() {
-        for reuse in [Reuse::Session, Reuse::Nothing] {
+        for (reuse, fan) in [(Reuse::Session, 1), (Reuse::Nothing, 1), (Reuse::Session, 2)] {
             let sink = Sink::start();
-            let work = Workload { letters: 23, sessions: 4, size: 4096, boxes: 2, reuse };
-            send(sink.address(), &work, &["a@b.test".into(), "c@b.test".into()]).unwrap();
+            let work = Workload { letters: 23, sessions: 4, size: 4096, boxes: 2, fan, reuse };
+            let recipients = ["a@b.test".to_owned(), "c@b.test".to_owned()];
+            send(&sink.address().into(), &work, &recipients).unwrap();
             assert_eq!(sink.taken(), 23);
         }
     }
 
     #[test]
-    fn a_letter_has_its_size_and_no_line_of_a_lone_dot() {
-        let text = letter(7, 4096);
-        assert!((4096..4200).contains(&text.len()));
-        let body = text.strip_suffix(b".\r\n").unwrap();
-        assert!(body.split(|&byte| byte == b'\n').all(|line| !line.starts_with(b".")));
+    fn base64_as_the_rfc_has_it() {
+        // RFC 4648 §10.
+        assert_eq!(
+            ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes())),
+            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]
+        );
     }
 }

@@ -22,6 +22,27 @@ pub struct Limits {
     pub batch_of_fifty: f64,
 }
 
+/// What disk and processors can do, by name, per second.
+///
+/// # Errors
+///
+/// The folder cannot be written.
+pub fn limits(folder: &Path) -> Result<super::runner::Figures, String> {
+    use super::{Reuse, Workload, runner};
+    let disk = measure(folder).map_err(|error| error.to_string())?;
+    let mut figures = runner::Figures::from([
+        ("disk: a file each".into(), disk.file_each),
+        ("disk: ten behind one barrier".into(), disk.batch_of_ten),
+        ("disk: fifty behind one barrier".into(), disk.batch_of_fifty),
+    ]);
+    for sessions in [1, 10, 50] {
+        let (letters, reuse) = (8_000, Reuse::Session);
+        let work = Workload { letters, sessions, size: 4096, boxes: 1, fan: 1, reuse };
+        figures.insert(format!("bare exchange, {sessions} sessions"), runner::bare(&work)?);
+    }
+    Ok(figures)
+}
+
 /// Measures in a folder on the disk in question.
 pub fn measure(folder: &Path) -> std::io::Result<Limits> {
     let place = tempfile::tempdir_in(folder)?;
@@ -63,4 +84,11 @@ fn batches(folder: &Path, letters: u32) -> std::io::Result<f64> {
         count += letters;
     }
     Ok(f64::from(count) / begun.elapsed().as_secs_f64())
+}
+
+/// Empties the page cache, as root; the next read of anything is one of the disk. Without leave
+/// the cache stays, on both sides alike.
+pub fn drop_caches() {
+    rustix::fs::sync();
+    let _ = std::fs::write("/proc/sys/vm/drop_caches", "3");
 }

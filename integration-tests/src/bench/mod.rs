@@ -1,4 +1,4 @@
-//! Speed and its cost, side by side: a load generator, a sink, servers that are set up with their
+//! Speed and its cost, side by side: load generators, a sink, servers that are set up with their
 //! default safety, and a runner that measures them in turn (A B A B) in one sitting.
 //!
 //! Called by `integration-tests/bench/run`. Not a test: it promises no figure, it prints them.
@@ -6,13 +6,25 @@
 // The figures of each run, as they come.
 #![allow(clippy::print_stdout)]
 
+pub mod fill;
+pub mod holding;
+pub mod imap;
+pub mod job;
+pub mod letters;
 pub mod load;
 pub mod medium;
-pub mod postfix;
-pub mod report;
+pub mod page;
+pub mod peer;
+pub mod place;
+pub mod queue;
+pub mod reading;
+pub mod remote;
+pub mod results;
 pub mod runner;
 pub mod server;
 pub mod sink;
+pub mod targets;
+pub mod tls;
 pub mod usage;
 
 /// Whether a session carries one letter or all it can.
@@ -35,15 +47,19 @@ pub struct Workload {
     pub size: usize,
     /// Over how many mailboxes the letters are spread, in turn.
     pub boxes: usize,
+    /// Recipients of each letter.
+    pub fan: usize,
     /// Whether connections are kept.
     pub reuse: Reuse,
 }
 
 /// Where the letters end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
-    /// In the Maildirs of the server.
+    /// In the mailboxes of the server, from anybody.
     Inbound,
+    /// In the mailboxes of the server, from its users: TLS and AUTH first.
+    Submission,
     /// In the sink.
     Relay,
 }

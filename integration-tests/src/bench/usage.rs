@@ -68,8 +68,9 @@ pub struct Barriers {
 
 impl Barriers {
     /// Begins to count; `None` where there is no `perf` or it is not allowed to.
-    pub fn count(root: u32, folder: &Path) -> Option<Barriers> {
-        let ids: Vec<String> = tree(root).iter().map(u32::to_string).collect();
+    pub fn count(roots: &[u32], folder: &Path) -> Option<Barriers> {
+        let all = roots.iter().flat_map(|&root| tree(root));
+        let ids: Vec<String> = all.map(|id| id.to_string()).collect();
         let file = folder.join("barriers.csv");
         let events = ["fsync", "fdatasync", "syncfs", "sync_file_range", "msync"]
             .map(|call| format!("syscalls:sys_enter_{call}"));

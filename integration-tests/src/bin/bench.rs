@@ -1,47 +1,69 @@
-//! `integration-tests/bench/run` calls this: which servers, which workloads, how long.
-//! It decides nothing about mail; `integration_tests::bench` does the work.
+//! `integration-tests/bench/run` calls this: which workloads, which peers, how long, and where the
+//! figures go. It decides nothing about mail; `integration_tests::bench` does the work.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use integration_tests::bench::report::{self, Row};
+use integration_tests::bench::job::Job;
+use integration_tests::bench::peer::{self, Peer};
+use integration_tests::bench::place::Place;
+use integration_tests::bench::results::{Results, Row, Side};
 use integration_tests::bench::runner::{self, Plan};
-use integration_tests::bench::server::Server;
+use integration_tests::bench::server::{self, Server};
 use integration_tests::bench::sink::Sink;
-use integration_tests::bench::{Reuse, Way, Workload, load, medium, postfix, server};
+use integration_tests::bench::{Way, fill, holding, medium, page, queue, reading, remote};
 
 const HELP: &str = "\
-integration-tests/bench/run [OPTION...] [WORKLOAD...]
+integration-tests/bench/run [OPTION...] WORKLOAD...
 
-Measures Posthaste and its peers in turn and prints medians and ratios.
+Measures Posthaste and a peer in turn (A B A B), prints medians, and keeps them in a file from
+which the tables of docs/performance.md are made.
 
-WORKLOAD is WAY:SIZE:SESSIONS[:BOXES][:conn], e.g. inbound:4:10, relay:64:50, inbound:4:10:10:conn
-(SIZE in KiB; conn: a connection per letter). Without any: the rows of docs/performance.md.
+WORKLOAD is one of
+  inbound:KIB:SESSIONS[:BOXES][:conn]   letters from anybody, until all can be read
+  submission:KIB:SESSIONS[:conn]        letters of a user, after STARTTLS and AUTH
+  relay:KIB:SESSIONS[:conn]             letters to elsewhere, until the sink has them
+  big:MB:SESSIONS, fan:RECIPIENTS       large letters; letters with many local recipients
+  imap:LETTERS                          what people do in a mailbox of so many letters
+  hold-smtp:SESSIONS, hold-imap:SESSIONS, passing:MB    memory
+  queue:LETTERS                         start and work with so many deferred letters
+  limits                                what disk and processors can do at all
+(conn: a connection per letter).
 
+  --peer NAME     postfix, postfix+dovecot, exim, opensmtpd, chasquid; dovecot, cyrus; none
+                  (postfix for letters, dovecot for readers)
   --rounds N      measured runs of each server (3)
   --seconds N     work of one run (2)
-  --ours          no peers
-  --markdown FILE write the tables there too
-  --target HOST:PORT RECIPIENT COUNT
-                  no servers of ours: COUNT letters to a server that runs, accepted per second";
+  --keep FOLDER   mailboxes of imap: stay there, filled, for the next run
+  --fill          only fill the mailboxes of imap: workloads, with --keep
+  --results FILE  where figures are kept (integration-tests/bench/results.json)
+  --page FILE     write the tables into this page (docs/performance.md has a place for them);
+                  without a workload, only that
+  --target smtp:ADDRESS:PORT RECIPIENT COUNT
+  --target imap:ADDRESS:PORT USER MAILBOX-LETTERS     (password in BENCH_PASSWORD)
+                  no servers of ours: a server that runs";
 
 struct Options {
     plan: Plan,
-    peers: bool,
-    markdown: Option<String>,
-    work: Vec<(Way, Workload)>,
+    peer: Option<String>,
+    keep: Option<PathBuf>,
+    fill_only: bool,
+    results: PathBuf,
+    page: Option<PathBuf>,
+    jobs: Vec<(String, Job)>,
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if words.iter().any(|word| word == "--help" || word == "-h") {
+    if words.is_empty() || words.iter().any(|word| word == "--help" || word == "-h") {
         println!("{HELP}");
         return ExitCode::SUCCESS;
     }
     let done = match words.first().map(String::as_str) {
-        Some("--target") => target(&words[1..]),
+        Some("--target") => remote::measure(&words[1..]),
         _ => options(&words).and_then(|options| run(&options)),
     };
     match done {
@@ -53,115 +75,173 @@ fn main() -> ExitCode {
     }
 }
 
-fn target(words: &[String]) -> Result<(), String> {
-    let [server, recipient, count] = words else { return Err(HELP.into()) };
-    let letters = count.parse().map_err(|_| HELP)?;
-    let server = server.parse().map_err(|error| format!("{server}: {error}"))?;
-    for sessions in [1, 10, 50] {
-        let work = Workload { letters, sessions, size: 4096, boxes: 1, reuse: Reuse::Session };
-        let time = load::send(server, &work, std::slice::from_ref(recipient))?;
-        println!("{sessions:3} sessions: {:.0}/s", letters as f64 / time.as_secs_f64());
-    }
-    Ok(())
-}
-
 fn options(words: &[String]) -> Result<Options, String> {
     let mut options = Options {
         plan: Plan { each: Duration::from_secs(2), rounds: 3 },
-        peers: true,
-        markdown: None,
-        work: Vec::new(),
+        peer: None,
+        keep: None,
+        fill_only: false,
+        results: "integration-tests/bench/results.json".into(),
+        page: None,
+        jobs: Vec::new(),
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word}: a value is missing"));
+        let number = |text: &String| text.parse().map_err(|_| format!("{text}: not a number"));
         match word.as_str() {
-            "--rounds" => options.plan.rounds = value()?.parse().map_err(|_| HELP)?,
+            "--peer" => options.peer = Some(value()?.clone()),
+            "--rounds" => options.plan.rounds = number(value()?)?,
             "--seconds" => {
-                options.plan.each = Duration::from_secs(value()?.parse().map_err(|_| HELP)?);
+                options.plan.each = Duration::from_secs(number(value()?)? as u64);
             }
-            "--ours" => options.peers = false,
-            "--markdown" => options.markdown = Some(value()?.clone()),
-            _ => options.work.push(workload(word).ok_or_else(|| format!("{word}?\n{HELP}"))?),
+            "--keep" => options.keep = Some(value()?.into()),
+            "--fill" => options.fill_only = true,
+            "--results" => options.results = value()?.into(),
+            "--page" => options.page = Some(value()?.into()),
+            _ => {
+                let job = Job::parse(word).ok_or_else(|| format!("{word}? see --help"))?;
+                options.jobs.push((word.clone(), job));
+            }
         }
-    }
-    if options.work.is_empty() {
-        options.work = ROWS.iter().filter_map(|row| workload(row)).collect();
     }
     Ok(options)
 }
 
-/// The rows of docs/performance.md.
-const ROWS: [&str; 9] = [
-    "inbound:4:1",
-    "inbound:4:10",
-    "inbound:4:50",
-    "inbound:4:10:10",
-    "inbound:4:10:1:conn",
-    "inbound:64:10",
-    "relay:4:1",
-    "relay:4:10",
-    "relay:4:50",
-];
-
-fn workload(text: &str) -> Option<(Way, Workload)> {
-    let (text, reuse) = match text.strip_suffix(":conn") {
-        Some(rest) => (rest, Reuse::Nothing),
-        None => (text, Reuse::Session),
-    };
-    let mut parts = text.split(':');
-    let way = match parts.next()? {
-        "inbound" => Way::Inbound,
-        "relay" => Way::Relay,
-        _ => return None,
-    };
-    let mut number = || parts.next()?.parse::<usize>().ok();
-    let (size, sessions) = (number()? * 1024, number()?);
-    let boxes = number().unwrap_or(1);
-    Some((way, Workload { letters: 0, sessions, size, boxes, reuse }))
-}
-
 fn run(options: &Options) -> Result<(), String> {
-    let machine = report::machine();
-    println!("{machine}");
-    let place = std::env::temp_dir();
-    let disk = || medium::measure(&place).map_err(|error| error.to_string());
-    let before = disk()?;
-    let mut rows: Vec<Row> = Vec::new();
-    for way in [Way::Inbound, Way::Relay] {
-        if !options.work.iter().any(|(wanted, _)| *wanted == way) {
+    let mut results = Results::read(&options.results)?;
+    for (name, job) in &options.jobs {
+        let peer = peer_of(options, job)?;
+        println!("{}", job.title());
+        let machine = page::machine();
+        let sides = measure(job, peer, options)?;
+        if options.fill_only {
             continue;
         }
-        let sink = Sink::start();
-        let servers = servers(way, &sink, options.peers)?;
-        for (_, work) in options.work.iter().filter(|(wanted, _)| *wanted == way) {
-            let row = Row { way, work: work.clone(), each: Vec::new() };
-            println!("{}", row.title());
-            rows.push(runner::compare(&servers, (way, work), (&sink, options.plan))?);
+        for side in &sides {
+            println!("  {}: {}", side.server, runner::line(&side.values));
         }
+        let beside = match sides.len() {
+            2.. => peer.map_or("", Peer::name),
+            _ => "",
+        };
+        results.put(Row { id: format!("{name}@{beside}"), machine, sides });
+        // At once: a later workload that fails takes nothing with it.
+        results.write(&options.results)?;
     }
-    let mut bare = Vec::new();
-    for sessions in [1, 10, 50] {
-        let work =
-            Workload { letters: 5_000, sessions, size: 4096, boxes: 1, reuse: Reuse::Session };
-        bare.push((sessions, runner::bare(&work)?));
-    }
-    let limits = report::limits(before, disk()?, &bare);
-    let text = format!("Machine: {machine}.\n\n{}\n{limits}", report::markdown(&rows));
-    println!("\n{text}");
-    match &options.markdown {
-        Some(file) => std::fs::write(file, text).map_err(|error| format!("{file}: {error}")),
+    match &options.page {
+        Some(path) => page::write(path, &results),
         None => Ok(()),
     }
 }
 
-fn servers(way: Way, sink: &Sink, peers: bool) -> Result<Vec<Server>, String> {
-    let mut all = vec![server::posthaste(way, sink.address())];
-    if peers && postfix::is_here() {
-        let peer = postfix::start(way, sink.address());
-        all.push(peer.map_err(|error| format!("Postfix: {error}"))?);
-    } else if peers {
-        eprintln!("skipped: Postfix (apt-get install postfix, and be root)");
+/// The peer of a job, if it is to have one and this machine can run it.
+fn peer_of(options: &Options, job: &Job) -> Result<Option<Peer>, String> {
+    let usual = if job.is_reading() { "dovecot" } else { "postfix" };
+    let name = options.peer.as_deref().unwrap_or(usual);
+    if name == "none" || matches!(job, Job::Limits) {
+        return Ok(None);
+    }
+    if !peer::is_root() {
+        return Err("peers are run by root only; --peer none leaves them out".into());
+    }
+    Peer::parse(name).map(Some).ok_or_else(|| format!("{name}? see --help"))
+}
+
+fn measure(job: &Job, peer: Option<Peer>, options: &Options) -> Result<Vec<Side>, String> {
+    let rounds = options.plan.rounds;
+    let turns = |servers: &[Server], one: &dyn Fn(&Server) -> Result<_, String>| {
+        let runs = servers.iter().map(|server| Ok(Side::median(&server.version, &[one(server)?])));
+        runs.collect::<Result<Vec<Side>, String>>()
+    };
+    match job {
+        Job::Flow(way, work) => {
+            let sink = Sink::start();
+            let servers = servers(*way, &sink, (work.boxes, peer))?;
+            runner::compare(&servers, (*way, work), (&sink, options.plan))
+        }
+        Job::Reading(letters) => {
+            let mut readers = readers(*letters, peer, options.keep.as_deref())?;
+            if options.fill_only {
+                return Ok(Vec::new());
+            }
+            let mut runs = vec![Vec::new(); readers.len()];
+            for _ in 0..rounds {
+                for (server, runs) in readers.iter_mut().zip(&mut runs) {
+                    let rows = reading::run(server, *letters)
+                        .map_err(|error| format!("{}: {error}", server.name))?;
+                    println!("  {}: {}", server.name, runner::line(&rows));
+                    runs.push(rows);
+                }
+            }
+            let sides = readers.iter().zip(&runs);
+            Ok(sides.map(|(server, runs)| Side::median(&server.version, runs)).collect())
+        }
+        Job::HoldingSmtp(sessions) => {
+            let sink = Sink::start();
+            let servers = servers(Way::Inbound, &sink, (1, peer))?;
+            turns(&servers, &|server| holding::smtp(server, *sessions))
+        }
+        Job::HoldingImap(sessions) => {
+            let readers = readers(0, peer, None)?;
+            turns(&readers, &|server| holding::imap(server, *sessions))
+        }
+        Job::Passing(mb) => {
+            let sink = Sink::start();
+            let servers = servers(Way::Inbound, &sink, (1, None))?;
+            turns(&servers, &|server| holding::passing(server, *mb))
+        }
+        Job::Queue(letters) => {
+            let server = server::posthaste(Way::Relay, queue::nobody(), temporary()?, 2);
+            let figures = queue::run(server, *letters)?;
+            Ok(vec![Side::median("Posthaste", &[figures])])
+        }
+        Job::Limits => {
+            let place = std::env::temp_dir();
+            let runs =
+                (0..rounds).map(|_| medium::limits(&place)).collect::<Result<Vec<_>, _>>()?;
+            Ok(vec![Side::median("this machine", &runs)])
+        }
+    }
+}
+
+fn temporary() -> Result<Place, String> {
+    Place::temporary("posthaste").map_err(|error| error.to_string())
+}
+
+fn servers(
+    way: Way,
+    sink: &Sink,
+    (boxes, peer): (usize, Option<Peer>),
+) -> Result<Vec<Server>, String> {
+    let mut all = vec![server::posthaste(way, sink.address(), temporary()?, boxes)];
+    if let Some(peer) = peer {
+        let started = peer.start(way, sink.address());
+        all.push(started.map_err(|error| format!("{}: {error}", peer.name()))?);
     }
     Ok(all)
+}
+
+/// Servers whose mailboxes hold so many letters, filled where they are not yet.
+fn readers(letters: usize, peer: Option<Peer>, keep: Option<&Path>) -> Result<Vec<Server>, String> {
+    let place = |name: &str| match keep {
+        Some(folder) => Place::kept(folder, name),
+        None => Place::temporary(name),
+    };
+    let failed = |error: std::io::Error| error.to_string();
+    let mut all = vec![(None, place("posthaste").map_err(failed)?)];
+    if let Some(peer) = peer {
+        all.push((Some(peer), place(peer.name()).map_err(failed)?));
+    }
+    let mut servers = Vec::new();
+    for (peer, place) in all {
+        let folder = place.path().to_owned();
+        let mut server = match peer {
+            None => server::posthaste(Way::Inbound, queue::nobody(), place, 10),
+            Some(peer) => peer.reader(place).map_err(failed)?,
+        };
+        fill::mailbox(&mut server, (&folder, peer), letters)?;
+        servers.push(server);
+    }
+    Ok(servers)
 }
