@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::disk::{Disk, Result};
+use crate::disk::{Disk, FileSystem, Mode, Result};
 use crate::limits::{
     BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, LAY_OUT_SLICE, LAZY_COMMIT,
     LOG_RESTARTS,
@@ -136,7 +136,8 @@ pub enum Step {
 /// The batch loop of one store.
 #[derive(Debug)]
 pub struct GroupCommit<S: Store> {
-    disk: Arc<dyn Disk>,
+    /// Held since before anything was read, so that no error of writing back is missed.
+    filesystem: Arc<dyn FileSystem>,
     options: CommitOptions,
     store: S,
     log: IntakeLog,
@@ -184,11 +185,13 @@ enum Waiting<S: Store> {
 impl<S: Store> GroupCommit<S> {
     /// Opens the log, replays it into the store, lays everything out and makes a checkpoint.
     pub fn open(disk: Arc<dyn Disk>, options: CommitOptions, mut store: S) -> Result<Opened<S>> {
+        disk.make_dirs(&options.directory, Mode::PRIVATE_DIR)?;
+        let filesystem: Arc<dyn FileSystem> = Arc::from(disk.filesystem(&options.directory)?);
         let (log, recovery) =
-            IntakeLog::open(disk.clone(), options.directory.clone(), options.log, &mut store)?;
+            IntakeLog::open(disk, options.directory.clone(), options.log, &mut store)?;
         let (submitter, inbox) = Submitter::new();
         let mut commit = GroupCommit {
-            disk,
+            filesystem,
             options,
             store,
             log,
@@ -268,13 +271,8 @@ impl<S: Store> GroupCommit<S> {
     pub fn spawn(mut self, name: &str) -> Result<Committer> {
         let inbox = self.inbox.clone();
         let nudge = self.inbox.clone();
-        let directory = self.options.directory.clone();
-        self.syncer = Some(Syncer::spawn(
-            name,
-            self.disk.clone(),
-            directory,
-            Box::new(move || nudge.nudge()),
-        )?);
+        let filesystem = self.filesystem.clone();
+        self.syncer = Some(Syncer::spawn(name, filesystem, Box::new(move || nudge.nudge()))?);
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || self.run())
@@ -406,7 +404,7 @@ impl<S: Store> GroupCommit<S> {
                         self.phase = Phase::Syncing(barrier);
                     }
                     None => {
-                        let synced = self.disk.sync_filesystem(&self.options.directory);
+                        let synced = self.filesystem.sync();
                         self.synced(barrier, synced);
                     }
                 }
@@ -460,7 +458,7 @@ impl<S: Store> GroupCommit<S> {
         }
         while self.store.lay_out(usize::MAX)? == LaidOut::More {}
         let barrier = self.log.barrier();
-        let synced = self.disk.sync_filesystem(&self.options.directory);
+        let synced = self.filesystem.sync();
         self.synced(barrier, synced);
         self.oldest = None;
         self.stalled = None;

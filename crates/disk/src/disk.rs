@@ -3,7 +3,7 @@
 //! They are as small as the stores need and object-safe, so that a simulation can put a faulty
 //! disk under a whole agent. What survives a power cut is exactly what the four `sync` methods
 //! promised: contents after [`DiskFile::sync_data`] or [`DiskFile::sync`], names after
-//! [`Disk::sync_dir`], everything after [`Disk::sync_filesystem`]. Nothing else is ordered.
+//! [`Disk::sync_dir`], everything after [`FileSystem::sync`]. Nothing else is ordered.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -110,19 +110,35 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn remove_dir(&self, path: &Path) -> Result<()>;
     /// The names in a directory, in no order, without `.` and `..`.
     fn read_dir(&self, path: &Path) -> Result<Vec<Entry>>;
+    /// Tells each name in a directory, as [`Disk::read_dir`] does, without holding all of them: a
+    /// Maildir may have a million.
+    fn each_in_dir(&self, path: &Path, tell: &mut dyn FnMut(Entry)) -> Result<()> {
+        self.read_dir(path)?.into_iter().for_each(tell);
+        Ok(())
+    }
     /// Metadata of a name; a symbolic link is not followed.
     fn metadata(&self, path: &Path) -> Result<Metadata>;
     /// Sets the permission bits.
     fn set_mode(&self, path: &Path, mode: Mode) -> Result<()>;
     /// Makes the names in a directory durable (fsync of the directory).
     fn sync_dir(&self, path: &Path) -> Result<()>;
-    /// Makes everything written so far on the file system of `path` durable (syncfs).
-    fn sync_filesystem(&self, path: &Path) -> Result<()>;
+    /// Holds the file system of `path` open, so that every error of writing back from now on is
+    /// told by a later [`FileSystem::sync`].
+    fn filesystem(&self, path: &Path) -> Result<Box<dyn FileSystem>>;
     /// Room left on the file system of `path`.
     fn space(&self, path: &Path) -> Result<Space>;
     /// Takes the exclusive lock of a lock file, making the file if needed;
     /// [`crate::ErrorKind::Busy`] at once if another holds it.
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
+}
+
+/// A file system held open. Linux tells an error of writing back once to each who held the file
+/// system open when it came (syncfs(2), Linux 5.8); one who opens it later may never hear of it,
+/// because somebody else has.
+pub trait FileSystem: Send + Sync + fmt::Debug {
+    /// Makes everything written so far durable (syncfs). An error means that something written
+    /// since the last sync is not, and never will be: which, nobody knows.
+    fn sync(&self) -> Result<()>;
 }
 
 /// An open file. Methods take `&self`: writes at a place of the caller's choice need no cursor.

@@ -9,9 +9,12 @@ mod tree;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
+use crate::disk::{
+    Access, Disk, DiskFile, Entry, FileSystem, FileType, Lock, Metadata, Mode, Result, Space,
+};
 use crate::{Error, ErrorKind};
 use tree::{Inode, Tree};
 
@@ -63,6 +66,8 @@ struct State {
     /// How many operations of a kind still succeed before one fails, and how.
     failures: BTreeMap<Operation, (u64, ErrorKind)>,
     capacity: Option<u64>,
+    /// How often pages were lost in the background.
+    lost_pages: u64,
     locks: HashSet<PathBuf>,
 }
 
@@ -71,6 +76,16 @@ struct OpenFile {
     disk: FaultyDisk,
     inode: u64,
     boot: u64,
+    /// How many losses of pages its holder knows of.
+    told: AtomicU64,
+}
+
+#[derive(Debug)]
+struct OpenFileSystem {
+    disk: FaultyDisk,
+    boot: u64,
+    /// How many losses its holder knows of.
+    told: Mutex<u64>,
 }
 
 #[derive(Debug)]
@@ -147,6 +162,16 @@ impl FaultyDisk {
         self.state().failures.insert(operation, (successes, kind));
     }
 
+    /// The kernel writes back on its own, and cannot: what of one file is not durable yet never
+    /// will be, although it can still be read. A sync tells of it, once, to those who held the
+    /// file or the file system open.
+    pub fn lose_pages(&self, seed: u64) {
+        let mut state = self.state();
+        if state.tree.lose_pages(seed) {
+            state.lost_pages += 1;
+        }
+    }
+
     /// Sets the size of the disk in bytes of file contents; `None` is without bound.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
@@ -156,8 +181,9 @@ impl FaultyDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&self, inode: u64, boot: u64) -> Box<dyn DiskFile> {
-        Box::new(OpenFile { disk: self.clone(), inode, boot })
+    fn file(&self, state: &State, inode: u64) -> Box<dyn DiskFile> {
+        let told = AtomicU64::new(state.tree.inode(inode).losses);
+        Box::new(OpenFile { disk: self.clone(), inode, boot: state.boot, told })
     }
 }
 
@@ -210,14 +236,14 @@ impl Disk for FaultyDisk {
         }
         let inode = state.tree.add(Inode::file(mode));
         state.tree.edit(vec![(dir, name, Some(inode))]);
-        Ok(self.file(inode, state.boot))
+        Ok(self.file(&state, inode))
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<Box<dyn DiskFile>> {
         let state = self.state();
         state.alive()?;
         match (state.tree.resolve(path), access) {
-            (Ok(inode), _) => Ok(self.file(inode, state.boot)),
+            (Ok(inode), _) => Ok(self.file(&state, inode)),
             (Err(error), Access::Create(mode)) if error.is_missing() => {
                 drop(state);
                 self.create_new(path, mode)
@@ -231,7 +257,7 @@ impl Disk for FaultyDisk {
         state.operation(Operation::Create)?;
         state.tree.resolve(directory)?;
         let inode = state.tree.add(Inode::file(mode));
-        Ok(self.file(inode, state.boot))
+        Ok(self.file(&state, inode))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -321,13 +347,11 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
-    fn sync_filesystem(&self, _path: &Path) -> Result<()> {
-        let mut state = self.state();
-        let synced = state.operation(Operation::SyncFilesystem);
-        if !state.powered_off {
-            state.tree.sync_all(synced.is_ok());
-        }
-        synced
+    fn filesystem(&self, _path: &Path) -> Result<Box<dyn FileSystem>> {
+        let state = self.state();
+        state.alive()?;
+        let told = Mutex::new(state.lost_pages);
+        Ok(Box::new(OpenFileSystem { disk: self.clone(), boot: state.boot, told }))
     }
 
     fn space(&self, _path: &Path) -> Result<Space> {
@@ -360,8 +384,35 @@ impl OpenFile {
     fn synced(&self) -> Result<()> {
         let mut state = self.state()?;
         let synced = state.operation(Operation::Sync);
+        let losses = state.tree.inode(self.inode).losses;
         if !state.powered_off {
             state.tree.inode_mut(self.inode).sync(synced.is_ok());
+        }
+        if self.told.swap(losses, Ordering::Relaxed) < losses {
+            let detail = "pages were lost when they were written back";
+            return synced.and(Err(Error::new(ErrorKind::Io, "sync a file", detail)));
+        }
+        synced
+    }
+}
+
+impl FileSystem for OpenFileSystem {
+    fn sync(&self) -> Result<()> {
+        let mut state = self.disk.state();
+        state.alive()?;
+        if state.boot != self.boot {
+            let detail = "it was open before the restart";
+            return Err(Error::new(ErrorKind::Io, "sync a file system", detail));
+        }
+        let synced = state.operation(Operation::SyncFilesystem);
+        if !state.powered_off {
+            state.tree.sync_all(synced.is_ok());
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = std::mem::replace(&mut *told, state.lost_pages);
+        if lost < state.lost_pages {
+            let detail = "pages were lost when they were written back";
+            return synced.and(Err(Error::new(ErrorKind::Io, "sync a file system", detail)));
         }
         synced
     }

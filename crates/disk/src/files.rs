@@ -17,6 +17,26 @@ pub fn read_whole(disk: &dyn Disk, path: &Path, most: u64) -> Result<Vec<u8>> {
     read_all(file.as_ref())
 }
 
+/// Writes a file's own bytes over it, without a sync: what an earlier process wrote and could not
+/// sync is on its way to the disk again, instead of only in memory.
+pub fn write_again(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let file = disk.open(path, Access::ReadWrite)?;
+    let mut buffer = vec![0; WRITE_AGAIN];
+    let mut at = 0;
+    loop {
+        match file.read_at(at, &mut buffer)? {
+            0 => return Ok(()),
+            count => {
+                file.write_at(at, &buffer[..count])?;
+                at += count as u64;
+            }
+        }
+    }
+}
+
+/// Bytes that [`write_again`] holds at a time.
+const WRITE_AGAIN: usize = 256 * 1024;
+
 pub(crate) fn read_all(file: &dyn DiskFile) -> Result<Vec<u8>> {
     let mut bytes = vec![0; file.length()? as usize];
     let mut done = 0;

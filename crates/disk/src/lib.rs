@@ -23,10 +23,12 @@ pub use body::{Body, Chunks, Spool};
 pub use commit::{
     CommitOptions, Committer, GroupCommit, LaidOut, Settled, Stage, Step, Store, Submitter, Ticket,
 };
-pub use disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
+pub use disk::{
+    Access, Disk, DiskFile, Entry, FileSystem, FileType, Lock, Metadata, Mode, Result, Space,
+};
 pub use error::{Error, ErrorKind};
 pub use faulty::FaultyDisk;
-pub use files::{read_whole, replace_whole};
+pub use files::{read_whole, replace_whole, write_again};
 pub use log::{Appender, Crc32c, LogOptions, Record, Recovery, Sequence, read_log};
 pub use real::RealDisk;
 pub use space::SpaceWatch;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, OFlags};
 
-use crate::disk::{Access, Disk, DiskFile, Entry, FileType, Lock, Metadata, Mode, Result, Space};
+use crate::disk::{
+    Access, Disk, DiskFile, Entry, FileSystem, FileType, Lock, Metadata, Mode, Result, Space,
+};
 use crate::{Error, ErrorKind};
 
 /// The file system the process sees.
@@ -22,6 +24,12 @@ pub struct RealDisk;
 struct RealFile {
     file: File,
     /// Where it was opened, for error texts; an unnamed file has its directory here.
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+struct RealFileSystem {
+    directory: File,
     path: PathBuf,
 }
 
@@ -118,12 +126,17 @@ impl Disk for RealDisk {
 
     fn read_dir(&self, path: &Path) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
+        self.each_in_dir(path, &mut |entry| entries.push(entry))?;
+        Ok(entries)
+    }
+
+    fn each_in_dir(&self, path: &Path, tell: &mut dyn FnMut(Entry)) -> Result<()> {
         for entry in fs::read_dir(path).map_err(fail("read directory", path))? {
             let entry = entry.map_err(fail("read directory", path))?;
             let kind = entry.file_type().map_err(fail("read directory", path))?;
-            entries.push(Entry { name: entry.file_name(), file_type: file_type(kind) });
+            tell(Entry { name: entry.file_name(), file_type: file_type(kind) });
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn metadata(&self, path: &Path) -> Result<Metadata> {
@@ -139,10 +152,9 @@ impl Disk for RealDisk {
         File::open(path).and_then(|dir| dir.sync_all()).map_err(fail("sync directory", path))
     }
 
-    fn sync_filesystem(&self, path: &Path) -> Result<()> {
-        let dir = File::open(path).map_err(fail("open", path))?;
-        rustix::fs::syncfs(&dir)
-            .map_err(|errno| fail("sync the file system of", path)(errno.into()))
+    fn filesystem(&self, path: &Path) -> Result<Box<dyn FileSystem>> {
+        let directory = File::open(path).map_err(fail("open", path))?;
+        Ok(Box::new(RealFileSystem { directory, path: path.to_path_buf() }))
     }
 
     fn space(&self, path: &Path) -> Result<Space> {
@@ -168,6 +180,13 @@ impl Disk for RealDisk {
             }
             Err(TryLockError::Error(error)) => Err(fail("lock", path)(error)),
         }
+    }
+}
+
+impl FileSystem for RealFileSystem {
+    fn sync(&self) -> Result<()> {
+        rustix::fs::syncfs(&self.directory)
+            .map_err(|errno| fail("sync the file system of", &self.path)(errno.into()))
     }
 }
 

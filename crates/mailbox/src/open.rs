@@ -20,7 +20,7 @@ use crate::letter::Letter;
 use crate::mailbox::Mailbox;
 use crate::name::MailboxName;
 use crate::scan::Looked;
-use crate::stage::Stager;
+use crate::stage::{Place, Stager};
 use crate::uidset::UidSet;
 use crate::verify::{self, Verified};
 use crate::writer::{Accounts, Writer, sweep};
@@ -80,7 +80,7 @@ impl Options {
 impl Mailboxes {
     /// Opens the store, recovers what a crash left, and starts its thread.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Opened> {
-        let (mailboxes, commit, recovery) = Self::open_stepped(disk, options)?;
+        let (mailboxes, commit, recovery) = Self::open_staging(disk, options, Place::Aside)?;
         let committer = commit.spawn("mailbox")?;
         Ok(Opened { mailboxes, committer, recovery })
     }
@@ -90,13 +90,21 @@ impl Mailboxes {
         disk: Arc<dyn Disk>,
         options: Options,
     ) -> Result<(Mailboxes, GroupCommit<Writer>, Recovery)> {
+        Self::open_staging(disk, options, Place::Here)
+    }
+
+    fn open_staging(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        place: Place,
+    ) -> Result<(Mailboxes, GroupCommit<Writer>, Recovery)> {
         let index = Shelf::new(options.index.clone());
         let writer = Writer::open(disk.clone(), &options, index.clone())?;
         let accounts = writer.accounts_view();
         let (commit, submitter, recovery) =
             GroupCommit::open(disk.clone(), options.commit.clone(), writer)?;
         sweep(disk.as_ref(), &options.directory)?;
-        let stager = Arc::new(Stager::new(disk, &options)?);
+        let stager = Arc::new(Stager::new(disk, &options, place)?);
         let clock = ClockOf(options.clock);
         Ok((Mailboxes { submitter, stager, accounts, index, clock }, commit, recovery))
     }

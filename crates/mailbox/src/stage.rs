@@ -20,14 +20,24 @@ use crate::writer::staged_path;
 pub(crate) struct Stager {
     disk: Arc<dyn Disk>,
     root: PathBuf,
+    place: Place,
     /// Number of the next staged file. Begins with the time, so that it is never an old one.
     next: AtomicU64,
 }
 
+/// Where long letters are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On a thread of their own.
+    Aside,
+    /// Where they are asked for: of who steps the store by hand.
+    Here,
+}
+
 impl Stager {
-    pub(crate) fn new(disk: Arc<dyn Disk>, options: &crate::Options) -> Result<Self> {
+    pub(crate) fn new(disk: Arc<dyn Disk>, options: &crate::Options, place: Place) -> Result<Self> {
         let next = (options.clock)().as_micros().max(1).unsigned_abs();
-        Ok(Stager { disk, root: options.directory.clone(), next: AtomicU64::new(next) })
+        Ok(Stager { disk, root: options.directory.clone(), place, next: AtomicU64::new(next) })
     }
 
     /// Takes a letter in; what is too long for memory goes to a file without a name.
@@ -81,7 +91,10 @@ impl Stager {
             }
             done
         };
-        let marked = crate::thread::run("stage a letter", work).await??;
+        let marked = match self.place {
+            Place::Aside => crate::thread::run("stage a letter", work).await??,
+            Place::Here => work()?,
+        };
         Ok(PreparedBytes { staged: Some(serial), ..marked })
     }
 }

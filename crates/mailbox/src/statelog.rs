@@ -255,6 +255,19 @@ pub(crate) fn roll(
     Ok(snapshots.chain(segments).map(|name| maildir.join(name)).collect())
 }
 
+/// Writes what was read back once more, in its place. A sync may have failed since it was written:
+/// then it can be read until the next reboot and is not on the disk, and no later sync tells.
+pub(crate) fn write_again(disk: &dyn Disk, maildir: &Path) -> disk::Result<()> {
+    let files = Files::list(disk, maildir)?;
+    let oldest = files.snapshots.first().map_or(0, |first| first.saturating_sub(1));
+    let segments = files.segments.range(oldest..).map(|n| segment_name(*n));
+    let snapshots = files.snapshots.iter().map(|n| snapshot_name(*n));
+    for name in snapshots.chain(segments) {
+        disk::write_again(disk, &maildir.join(name))?;
+    }
+    Ok(())
+}
+
 /// Which mailbox the logs in a folder are of.
 pub(crate) fn identify(disk: &dyn Disk, maildir: &Path) -> disk::Result<Option<Identity>> {
     let files = Files::list(disk, maildir)?;
@@ -318,6 +331,11 @@ fn parse_first_line(bytes: &[u8]) -> Option<Identity> {
         words.next()?.strip_prefix(key)?.strip_prefix('=')?.parse().ok()
     };
     Some(Identity { id: MailboxId(number("mailbox")?), uid_validity: number("uidvalidity")? })
+}
+
+/// Whether a file of this name is a segment or a snapshot.
+pub(crate) fn is_file(name: &str) -> bool {
+    name.starts_with("posthaste-log.") || name.starts_with("posthaste-snapshot.")
 }
 
 fn segment_name(segment: u32) -> String {

@@ -26,7 +26,8 @@ use service::{AgentName, Boot, Context, Exit, Fatal, Logins, Start};
 
 pub use custody::facts;
 use deliver::Deliveries;
-use retrieve::{Entry, Retrieval};
+pub use retrieve::Entry;
+use retrieve::Retrieval;
 
 /// Runs the agent in the foreground until it is told to stop.
 pub fn run(start: &Start) -> Exit {
@@ -35,12 +36,22 @@ pub fn run(start: &Start) -> Exit {
 
 /// What is opened before the runtime starts.
 struct Opened {
-    lmtp: Bound,
-    imap: Vec<(Bound, Entry)>,
-    directory: Arc<Renewing>,
-    mailboxes: Mailboxes,
+    works: Works,
     /// Closing it lays everything out; the last thing that happens.
     committer: Committer,
+}
+
+/// What the agent works on. Whose it is and how it is stepped is not the agent's business: a
+/// simulation brings its own disk and network.
+pub struct Works {
+    /// Where letters come in.
+    pub lmtp: Bound,
+    /// Where people read them.
+    pub imap: Vec<(Bound, Entry)>,
+    /// Who exists.
+    pub directory: Arc<Renewing>,
+    /// The mailboxes; their batch loop is run by somebody.
+    pub mailboxes: Mailboxes,
 }
 
 fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
@@ -62,7 +73,8 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
     }
     let lmtp = boot.unix("lmtp", boot.paths.mda_socket())?;
     let (mailboxes, committer) = open_mailboxes(boot, disk)?;
-    Ok(Opened { lmtp, imap, directory: Arc::new(directory), mailboxes, committer })
+    let works = Works { lmtp, imap, directory: Arc::new(directory), mailboxes };
+    Ok(Opened { works, committer })
 }
 
 /// Opens the store and mends what a crash left.
@@ -91,14 +103,26 @@ fn open_mailboxes(boot: &Boot, disk: Arc<dyn Disk>) -> Result<(Mailboxes, Commit
 }
 
 async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
-    let Opened { lmtp, imap, directory, mailboxes, committer } = opened;
+    work(opened.works, context).await?;
+    // Nobody can ask any more: what is in the log goes to the files.
+    opened.committer.close();
+    Ok(())
+}
+
+/// Takes letters in and shows them until `context.drain` is cancelled. [`run`] is this in a process
+/// of its own.
+///
+/// # Errors
+/// When a socket cannot be served.
+pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
+    let Works { lmtp, imap, directory, mailboxes } = works;
     renew_directory(&context, &directory);
     custody::register(&context, &mailboxes);
     verbs::register(&context, &mailboxes);
     let hall = context.hall();
     let retrieval = Retrieval {
         mailboxes: mailboxes.clone(),
-        logins: Logins::new(&context.paths, context.agent, &context.clock),
+        logins: Logins::of(&context),
         directory: directory.clone(),
         config: context.config.clone(),
         clock: context.clock.clone(),
@@ -121,8 +145,6 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     }
     context.tasks.idle().await;
     closing.close_index();
-    // Nobody can ask any more: what is in the log goes to the files.
-    committer.close();
     Ok(())
 }
 

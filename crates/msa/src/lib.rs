@@ -19,20 +19,23 @@ use net::listen::Bound;
 use protocol::ipc::{Fault, FaultKind};
 use service::{AgentName, Boot, Context, Exit, Fatal, Logins, Start};
 use std::sync::Arc;
-use submit::{Entrance, Shared};
+pub use submit::Entrance;
+use submit::Shared;
 
 /// Runs the agent in the foreground until it is told to stop.
 pub fn run(start: &Start) -> Exit {
-    service::daemon::run(start, AgentName::Msa, bind, serve)
+    service::daemon::run(start, AgentName::Msa, bind, work)
 }
 
-/// What is opened before the runtime starts.
-struct Opened {
-    sockets: Vec<(Bound, Entrance)>,
-    directory: Arc<Renewing>,
+/// What the agent works on. Whose it is is not the agent's business: a simulation brings its own.
+pub struct Works {
+    /// Where people come in.
+    pub sockets: Vec<(Bound, Entrance)>,
+    /// Who exists.
+    pub directory: Arc<Renewing>,
 }
 
-fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
+fn bind(boot: &mut Boot) -> Result<Works, Fatal> {
     let config = boot.config.current();
     let disk: Arc<dyn disk::Disk> = Arc::new(RealDisk);
     let directory = Renewing::open(disk, &boot.paths.directory())
@@ -49,11 +52,15 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
     for bound in boot.tcp("submission", config.listen.submission)? {
         sockets.push((bound, Entrance::StartTls));
     }
-    Ok(Opened { sockets, directory: Arc::new(directory) })
+    Ok(Works { sockets, directory: Arc::new(directory) })
 }
 
-async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
-    let Opened { sockets, directory } = opened;
+/// Takes letters in until `context.drain` is cancelled. [`run`] is this in a process of its own.
+///
+/// # Errors
+/// When a port cannot be served.
+pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
+    let Works { sockets, directory } = works;
     context.control.directory_revision(directory.current(context.clock.tick()).revision());
     let (renewed, clock) = (directory.clone(), context.clock.clone());
     context.control.on_directory_changed(move |_| {
@@ -63,7 +70,7 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
             directory.refresh(now).map(|snapshot| snapshot.revision()).map_err(unread)
         }
     });
-    let logins = Logins::new(&context.paths, context.agent, &context.clock);
+    let logins = Logins::of(&context);
     let shared = Arc::new(Shared::new(&context, directory, logins));
     let hall = context.hall();
     let mut accepting = Vec::new();

@@ -27,8 +27,10 @@ use protocol::ipc::{Fault, FaultKind};
 use queue::{Queue, Writer};
 use service::{AgentName, Boot, Context, Exit, Fatal, Start};
 
-use courier::{Means, Transport};
-use receive::{Desk, Door};
+pub use courier::Means;
+use courier::Transport;
+use receive::Desk;
+pub use receive::Door;
 use relay::Relay;
 use sign::Signer;
 
@@ -39,11 +41,24 @@ pub fn run(start: &Start) -> Exit {
 
 /// What is opened before the runtime starts.
 struct Opened {
-    sockets: Vec<(Bound, Door)>,
-    disk: Arc<dyn Disk>,
-    directory: Arc<Renewing>,
-    queue: Queue,
+    works: Works,
+    /// Closing it lays everything out; the last thing that happens.
     writer: Writer,
+}
+
+/// What the agent works on and with. Whose it is and how it is stepped is not the agent's business:
+/// a simulation brings its own disk and network.
+pub struct Works {
+    /// Where letters come in.
+    pub sockets: Vec<(Bound, Door)>,
+    /// For letters that are too large for memory.
+    pub disk: Arc<dyn Disk>,
+    /// Who exists.
+    pub directory: Arc<Renewing>,
+    /// The queue; its batch loop is run by somebody.
+    pub queue: Queue,
+    /// Names and certificates.
+    pub means: Means,
 }
 
 fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
@@ -66,14 +81,25 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
         tracing::error!(file = %file.display(), "a file of the queue was unreadable; moved aside");
     }
     tracing::info!(letters = report.letters, "the queue is open");
-    Ok(Opened { sockets, disk, directory: Arc::new(directory), queue, writer })
+    let means = Means::of(&config).map_err(Fatal::configuration)?;
+    let works = Works { sockets, disk, directory: Arc::new(directory), queue, means };
+    Ok(Opened { works, writer })
 }
 
 async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
-    let Opened { sockets, disk, directory, queue, writer } = opened;
+    work(opened.works, context).await?;
+    opened.writer.close();
+    Ok(())
+}
+
+/// Takes letters in and carries them on until `context.drain` is cancelled. [`run`] is this in a
+/// process of its own.
+///
+/// # Errors
+/// When a socket cannot be served.
+pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
+    let Works { sockets, disk, directory, queue, means } = works;
     renew(&context, &directory);
-    let config = context.config.current();
-    let means = Means::of(&config).map_err(Fatal::configuration)?;
     let transport = Arc::new(Transport::new(context.clone(), means));
     let renewed = transport.clone();
     context.control.on_reload(move |config| {
@@ -96,7 +122,6 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     let _ = relaying.await;
     context.tasks.idle().await;
     transport.close();
-    writer.close();
     Ok(())
 }
 

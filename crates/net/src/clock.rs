@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::machine::Tick;
 use protocol::time::Timestamp;
-use tokio::sync::watch;
 
 /// Monotonic and wall-clock time. Cheap to clone; clones are the same clock.
 #[derive(Clone)]
@@ -26,9 +26,17 @@ enum Source {
 /// What all clones of a virtual clock share.
 struct Virtual {
     wall_at_zero: Timestamp,
-    now: watch::Sender<Tick>,
-    /// When somebody wants to wake, and how many.
-    sleepers: Mutex<BTreeMap<Tick, usize>>,
+    state: Mutex<Moment>,
+}
+
+/// A moment of a virtual clock.
+#[derive(Debug, Default)]
+struct Moment {
+    now: Tick,
+    /// Who sleeps, by when they want to wake and in the order in which they came.
+    sleepers: BTreeMap<(Tick, u64), Option<Waker>>,
+    /// Sleepers so far.
+    came: u64,
 }
 
 /// The time did not come in time.
@@ -51,8 +59,7 @@ impl Clock {
 
     /// A clock that stands still at `wall` until it is moved with [`advance`](Clock::advance).
     pub fn virtual_at(wall: Timestamp) -> Self {
-        let (now, _) = watch::channel(Tick::default());
-        let shared = Virtual { wall_at_zero: wall, now, sleepers: Mutex::default() };
+        let shared = Virtual { wall_at_zero: wall, state: Mutex::default() };
         Clock { source: Source::Virtual(Arc::new(shared)) }
     }
 
@@ -60,7 +67,7 @@ impl Clock {
     pub fn tick(&self) -> Tick {
         match &self.source {
             Source::Real { epoch } => Tick::default().after(epoch.elapsed()),
-            Source::Virtual(shared) => *shared.now.borrow(),
+            Source::Virtual(shared) => shared.state().now,
         }
     }
 
@@ -73,7 +80,7 @@ impl Clock {
                 Timestamp::from_micros(0).after(since)
             }
             Source::Virtual(shared) => {
-                shared.wall_at_zero.after(shared.now.borrow().since(Tick::default()))
+                shared.wall_at_zero.after(shared.state().now.since(Tick::default()))
             }
         }
     }
@@ -90,9 +97,8 @@ impl Clock {
                 }
             }
             Source::Virtual(shared) => {
-                let mut now = shared.now.subscribe();
-                let _registered = Sleeper::register(shared, when);
-                let _ = now.wait_for(|now| *now >= when).await;
+                let sleeper = Sleeper::register(shared, when);
+                std::future::poll_fn(|context| sleeper.poll(context)).await;
             }
         }
     }
@@ -121,7 +127,8 @@ impl Clock {
     /// Moves a virtual clock forward and wakes who waited; on the real clock it does nothing.
     pub fn advance(&self, by: Duration) {
         if let Source::Virtual(shared) = &self.source {
-            shared.now.send_modify(|now| *now = now.after(by));
+            let woken = shared.state().advance(by);
+            woken.into_iter().for_each(Waker::wake);
         }
     }
 
@@ -129,7 +136,7 @@ impl Clock {
     pub fn next_wake(&self) -> Option<Tick> {
         match &self.source {
             Source::Real { .. } => None,
-            Source::Virtual(shared) => shared.sleepers().keys().next().copied(),
+            Source::Virtual(shared) => shared.state().sleepers.keys().next().map(|key| key.0),
         }
     }
 }
@@ -145,33 +152,49 @@ impl fmt::Debug for Clock {
 }
 
 impl Virtual {
-    fn sleepers(&self) -> std::sync::MutexGuard<'_, BTreeMap<Tick, usize>> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, Moment> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Moment {
+    /// Time passes; who is to be woken, in order.
+    fn advance(&mut self, by: Duration) -> Vec<Waker> {
+        self.now = self.now.after(by);
+        let due = self.sleepers.range_mut(..=(self.now, u64::MAX));
+        due.filter_map(|(_, waker)| waker.take()).collect()
     }
 }
 
 /// One entry in the list of sleepers, taken out when the sleep ends or is dropped.
 struct Sleeper<'a> {
     shared: &'a Virtual,
-    when: Tick,
+    key: (Tick, u64),
 }
 
 impl<'a> Sleeper<'a> {
     fn register(shared: &'a Virtual, when: Tick) -> Self {
-        *shared.sleepers().entry(when).or_insert(0) += 1;
-        Sleeper { shared, when }
+        let mut state = shared.state();
+        state.came += 1;
+        let key = (when, state.came);
+        state.sleepers.insert(key, None);
+        drop(state);
+        Sleeper { shared, key }
+    }
+
+    fn poll(&self, context: &mut std::task::Context<'_>) -> Poll<()> {
+        let mut state = self.shared.state();
+        if state.now >= self.key.0 {
+            return Poll::Ready(());
+        }
+        state.sleepers.insert(self.key, Some(context.waker().clone()));
+        Poll::Pending
     }
 }
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
-        let mut sleepers = self.shared.sleepers();
-        if let Some(count) = sleepers.get_mut(&self.when) {
-            *count -= 1;
-            if *count == 0 {
-                sleepers.remove(&self.when);
-            }
-        }
+        self.shared.state().sleepers.remove(&self.key);
     }
 }
 

@@ -16,10 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cancel::Cancel;
 use crate::clock::Clock;
-use crate::connect;
 use crate::drive::Driver;
 use crate::limits::{IPC_IN_FLIGHT, IPC_POOL, IPC_WRITE};
 use crate::listen::{Accepted, Hall, Listener};
+use crate::network::Network;
 use crate::stream::Peer;
 
 /// What answers the calls of a role.
@@ -127,7 +127,7 @@ where
         let (service, identity) = (Arc::clone(&service), identity.clone());
         let (clock, stop) = (clock.clone(), stop.clone());
         async move {
-            if !may_ask(&accepted.peer) {
+            if !accepted.peer.is_ours() {
                 tracing::warn!(peer = %accepted.peer, "a process of another user is not answered");
                 return;
             }
@@ -135,15 +135,6 @@ where
         }
     };
     listener.serve(&hall, b"", session).await;
-}
-
-/// Only processes of our own user and of root may ask.
-fn may_ask(peer: &Peer) -> bool {
-    match peer {
-        Peer::Unix { uid, .. } => *uid == 0 || *uid == rustix::process::geteuid().as_raw(),
-        Peer::Memory => true,
-        Peer::Inet(_) => false,
-    }
 }
 
 async fn connection<C, S>(
@@ -166,6 +157,7 @@ async fn connection<C, S>(
     let (out, mut outgoing) = mpsc::channel(2 * IPC_IN_FLIGHT);
     loop {
         tokio::select! {
+            biased;
             event = driver.next() => match event {
                 None => return,
                 Some(ServerEvent::Call { id, call, more }) => {
@@ -205,6 +197,7 @@ struct Shared {
     role: Role,
     from: String,
     clock: Clock,
+    network: Network,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -218,11 +211,17 @@ impl Client {
     /// A client of the socket at `path`; connects when first asked. `from` is who we are, for the
     /// agent's log.
     pub fn new(path: &Path, role: Role, from: &str, clock: &Clock) -> Self {
+        Client::over(&Network::system(), path, (role, from), clock)
+    }
+
+    /// The same over another network than the system's.
+    pub fn over(network: &Network, path: &Path, (role, from): (Role, &str), clock: &Clock) -> Self {
         let shared = Shared {
             path: path.to_owned(),
             role,
             from: from.to_owned(),
             clock: clock.clone(),
+            network: network.clone(),
             idle: Mutex::default(),
         };
         Client { shared: Arc::new(shared) }
@@ -277,9 +276,9 @@ impl Client {
 
     async fn connect(&self, within: Duration) -> Result<Connection, Fault> {
         let Shared { path, role, from, clock, .. } = self.shared.as_ref();
-        let stream = connect::unix(path, within.min(IPC_WRITE), clock).await.map_err(|error| {
-            Fault::new(FaultKind::Unavailable, format!("{}: {error}", path.display()))
-        })?;
+        let stream = self.shared.network.unix(path, within.min(IPC_WRITE), clock).await.map_err(
+            |error| Fault::new(FaultKind::Unavailable, format!("{}: {error}", path.display())),
+        )?;
         let machine = protocol::ipc::Client::new(clock.tick(), *role, from.clone());
         let driver = Driver::new(machine, stream, clock, &Cancel::new());
         Ok(Connection { driver, reused: false })

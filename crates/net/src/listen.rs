@@ -12,9 +12,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 
 use crate::cancel::Cancel;
 use crate::clock::Clock;
@@ -41,8 +43,15 @@ pub enum Endpoint {
 /// (`LISTEN_FDS`) would become one of these too.
 #[derive(Debug)]
 pub struct Bound {
-    socket: std::os::fd::OwnedFd,
+    socket: Unheard,
     address: Endpoint,
+}
+
+/// What will be accepted from.
+#[derive(Debug)]
+enum Unheard {
+    System(std::os::fd::OwnedFd),
+    Memory(mpsc::UnboundedReceiver<(Stream, Peer)>),
 }
 
 /// Why a socket cannot be had, in one sentence.
@@ -63,6 +72,7 @@ pub struct Listener {
 enum Socket {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    Memory(Mutex<mpsc::UnboundedReceiver<(Stream, Peer)>>),
 }
 
 /// Bounds on sessions, shared by all listeners of an agent. Clones share the counts.
@@ -142,7 +152,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     rustix::net::listen(&socket, BACKLOG)?;
     let actual = rustix::net::getsockname(&socket)?;
     let actual = SocketAddr::try_from(actual).map_err(io::Error::from)?;
-    Ok(Bound { socket, address: Endpoint::Tcp(actual) })
+    Ok(Bound { socket: Unheard::System(socket), address: Endpoint::Tcp(actual) })
 }
 
 fn bind_unix(path: &Path, mode: u32) -> io::Result<Bound> {
@@ -154,7 +164,8 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Bound> {
     // Connecting is possible only after `listen`, so nobody slips in before the mode is set.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     rustix::net::listen(&socket, BACKLOG)?;
-    Ok(Bound { socket, address: Endpoint::Unix { path: path.to_owned(), mode } })
+    let address = Endpoint::Unix { path: path.to_owned(), mode };
+    Ok(Bound { socket: Unheard::System(socket), address })
 }
 
 /// A socket file outlives a process that was killed; one that answers belongs to a living process.
@@ -179,6 +190,15 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 impl Bound {
+    /// The end of a network in memory where connections to `address` come out. When the other end
+    /// is gone nobody comes any more.
+    pub fn incoming(
+        address: Endpoint,
+        connections: mpsc::UnboundedReceiver<(Stream, Peer)>,
+    ) -> Self {
+        Bound { socket: Unheard::Memory(connections), address }
+    }
+
     /// Where it listens; with the real port if 0 was asked for.
     pub fn address(&self) -> &Endpoint {
         &self.address
@@ -189,11 +209,14 @@ impl Bound {
     /// # Errors
     /// When the runtime cannot watch it.
     pub fn listen(self) -> io::Result<Listener> {
-        let socket = match &self.address {
-            Endpoint::Tcp(_) => Socket::Tcp(tokio::net::TcpListener::from_std(self.socket.into())?),
-            Endpoint::Unix { .. } => {
-                Socket::Unix(tokio::net::UnixListener::from_std(self.socket.into())?)
+        let socket = match (self.socket, &self.address) {
+            (Unheard::System(socket), Endpoint::Tcp(_)) => {
+                Socket::Tcp(tokio::net::TcpListener::from_std(socket.into())?)
             }
+            (Unheard::System(socket), Endpoint::Unix { .. }) => {
+                Socket::Unix(tokio::net::UnixListener::from_std(socket.into())?)
+            }
+            (Unheard::Memory(connections), _) => Socket::Memory(Mutex::new(connections)),
         };
         Ok(Listener { socket, address: self.address })
     }
@@ -215,6 +238,7 @@ impl Listener {
                     Ok(Stream::Tcp(stream))
                 }),
                 Socket::Unix(unix) => unix.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+                Socket::Memory(connections) => return next_of(connections).await,
             };
             match accepted.and_then(|stream| stream.peer().map(|peer| (stream, peer))) {
                 Ok(accepted) => return accepted,
@@ -259,6 +283,18 @@ impl Listener {
             }
         }
     }
+}
+
+/// The next connection of a network in memory.
+async fn next_of(connections: &Mutex<mpsc::UnboundedReceiver<(Stream, Peer)>>) -> (Stream, Peer) {
+    std::future::poll_fn(|context| {
+        let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
+        match connections.poll_recv(context) {
+            Poll::Ready(Some(accepted)) => Poll::Ready(accepted),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// What the listeners of an agent share.

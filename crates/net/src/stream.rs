@@ -20,11 +20,18 @@ pub enum Stream {
     Unix(UnixStream),
     /// An in-memory pipe, for tests and the simulation.
     Memory(DuplexStream),
+    /// A stream that somebody brings: of a network in memory with delays and losses.
+    Given(Box<dyn Given>),
     /// TLS over one of the others.
     Tls(Box<tokio_rustls::TlsStream<Stream>>),
     /// Nothing: a connection after it was closed.
     Closed,
 }
+
+/// A byte stream of another kind than the system's.
+pub trait Given: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug> Given for T {}
 
 /// Who is at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +66,7 @@ impl Stream {
                 let _ = rustix::net::sockopt::set_tcp_quickack(tcp, true);
             }
             Stream::Tls(tls) => tls.get_ref().0.acknowledge(),
-            Stream::Unix(_) | Stream::Memory(_) | Stream::Closed => {}
+            Stream::Unix(_) | Stream::Memory(_) | Stream::Given(_) | Stream::Closed => {}
         }
     }
 
@@ -74,7 +81,7 @@ impl Stream {
                 let cred = unix.peer_cred()?;
                 Ok(Peer::Unix { uid: cred.uid(), pid: cred.pid() })
             }
-            Stream::Memory(_) => Ok(Peer::Memory),
+            Stream::Memory(_) | Stream::Given(_) => Ok(Peer::Memory),
             Stream::Tls(tls) => tls.get_ref().0.peer(),
             Stream::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -109,6 +116,15 @@ impl Peer {
             _ => None,
         }
     }
+
+    /// Whether it is a process of our own user or of root on this machine, as the kernel says.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Peer::Unix { uid, .. } => *uid == 0 || *uid == rustix::process::geteuid().as_raw(),
+            Peer::Memory => true,
+            Peer::Inet(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -138,6 +154,7 @@ impl AsyncRead for Stream {
             Stream::Tcp(inner) => Pin::new(inner).poll_read(cx, buf),
             Stream::Unix(inner) => Pin::new(inner).poll_read(cx, buf),
             Stream::Memory(inner) => Pin::new(inner).poll_read(cx, buf),
+            Stream::Given(inner) => Pin::new(inner.as_mut()).poll_read(cx, buf),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_read(cx, buf),
             Stream::Closed => Poll::Ready(Ok(())),
         }
@@ -154,6 +171,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(inner) => Pin::new(inner).poll_write(cx, bytes),
             Stream::Unix(inner) => Pin::new(inner).poll_write(cx, bytes),
             Stream::Memory(inner) => Pin::new(inner).poll_write(cx, bytes),
+            Stream::Given(inner) => Pin::new(inner.as_mut()).poll_write(cx, bytes),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_write(cx, bytes),
             Stream::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -164,6 +182,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(inner) => Pin::new(inner).poll_flush(cx),
             Stream::Unix(inner) => Pin::new(inner).poll_flush(cx),
             Stream::Memory(inner) => Pin::new(inner).poll_flush(cx),
+            Stream::Given(inner) => Pin::new(inner.as_mut()).poll_flush(cx),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_flush(cx),
             Stream::Closed => Poll::Ready(Ok(())),
         }
@@ -174,6 +193,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(inner) => Pin::new(inner).poll_shutdown(cx),
             Stream::Unix(inner) => Pin::new(inner).poll_shutdown(cx),
             Stream::Memory(inner) => Pin::new(inner).poll_shutdown(cx),
+            Stream::Given(inner) => Pin::new(inner.as_mut()).poll_shutdown(cx),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_shutdown(cx),
             Stream::Closed => Poll::Ready(Ok(())),
         }

@@ -123,7 +123,8 @@ fn read_letter(
 }
 
 /// The lines of a changes file up to the checkpoint, and where they end in the file. What follows
-/// the first line that cannot be read was never durable.
+/// the first line that cannot be read was never durable; nor is a first line that no such line
+/// follows, although it can be read: a sync may have failed since, and it is written again.
 fn read_changes(
     disk: &dyn Disk,
     root: &Path,
@@ -139,13 +140,14 @@ fn read_changes(
         return Ok((Vec::new(), 0));
     };
     let mut lines = Vec::new();
-    let mut keep = first.len() as u64;
+    let (mut keep, mut at) = (0, first.len() as u64);
     for line in rest.split_inclusive(|byte| *byte == b'\n') {
         let text = std::str::from_utf8(line).ok().and_then(|text| text.strip_suffix('\n'));
         match text.and_then(Line::parse) {
             Some(parsed) if parsed.sequence <= checkpoint => {
                 lines.push(parsed);
-                keep += line.len() as u64;
+                at += line.len() as u64;
+                keep = at;
             }
             _ => break,
         }

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use net::listen::{Admission, Bound, Bounds, Endpoint, Hall, bind};
-use net::{Cancel, Clock, Tasks, tls};
+use net::{Cancel, Clock, Network, Tasks, tls};
 use protocol::ipc::Role;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::chance::Chance;
 use crate::config::{AgentName, Config, ConfigHandle};
 use crate::control::Control;
 use crate::exit::{Exit, Fatal};
@@ -65,6 +66,10 @@ pub struct Context {
     pub paths: Paths,
     /// The clock.
     pub clock: Clock,
+    /// Where connections to others come from.
+    pub network: Network,
+    /// Numbers that nobody can guess.
+    pub chance: Chance,
     /// The journey.
     pub trail: Trail,
     /// Numbers for `status`.
@@ -197,6 +202,8 @@ impl Context {
             config,
             paths,
             clock,
+            network: Network::system(),
+            chance: Chance::system(),
             trail,
             metrics,
             control,
@@ -252,7 +259,8 @@ impl Context {
     /// A client of another agent's control socket.
     pub fn control_of(&self, other: AgentName) -> net::ipc::Client {
         let path = self.paths.control_socket(other);
-        net::ipc::Client::new(&path, Role::Control, self.agent.as_str(), &self.clock)
+        let asked = (Role::Control, self.agent.as_str());
+        net::ipc::Client::over(&self.network, &path, asked, &self.clock)
     }
 }
 

@@ -2,6 +2,7 @@
 //! ledger, metrics, control socket and shutdown. It knows no protocol of mail and no store; the
 //! agents and the `posthaste` executable call it.
 
+pub mod chance;
 pub mod config;
 pub mod control;
 pub mod daemon;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod paths;
 pub mod trail;
 
+pub use chance::Chance;
 pub use config::{AgentName, Config, ConfigHandle};
 pub use control::Control;
 pub use daemon::{Boot, Context, Start};

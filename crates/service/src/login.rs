@@ -13,6 +13,7 @@ use protocol::machine::TlsFacts;
 use protocol::sasl::{ChannelBinding, Mechanism};
 
 use crate::config::AgentName;
+use crate::daemon::Context;
 use crate::limits::LOGIN;
 use crate::paths::Paths;
 
@@ -72,6 +73,14 @@ impl Logins {
     pub fn new(paths: &Paths, agent: AgentName, clock: &Clock) -> Self {
         let client =
             net::ipc::Client::new(&paths.auth_socket(), Role::Login, agent.as_str(), clock);
+        Logins { client }
+    }
+
+    /// The client of an agent, over its own network.
+    pub fn of(context: &Context) -> Self {
+        let asked = (Role::Login, context.agent.as_str());
+        let path = context.paths.auth_socket();
+        let client = net::ipc::Client::over(&context.network, &path, asked, &context.clock);
         Logins { client }
     }
 

@@ -94,6 +94,7 @@ impl World {
             }
         }
         let answers = self.drive(all(asked))?;
+        self.tell(|| format!("{deeds:?} -> {answers:?}"));
         let down = answers.iter().flatten().any(Result::is_err) && self.mail_is_down();
         for (deeds, answers) in deeds.iter().zip(&answers) {
             for ((which, deed), answer) in deeds.iter().zip(answers) {

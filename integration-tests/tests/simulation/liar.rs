@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use disk::{Access, DiskFile, Entry, Lock, Metadata, Mode, Result, Space};
+use disk::{Access, DiskFile, Entry, FileSystem, Lock, Metadata, Mode, Result, Space};
 use disk::{Disk, FaultyDisk};
 
 /// What the disk does not do although it says so.
@@ -84,10 +84,10 @@ impl Disk for Liar {
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.disk.sync_dir(path)
     }
-    fn sync_filesystem(&self, path: &Path) -> Result<()> {
+    fn filesystem(&self, path: &Path) -> Result<Box<dyn FileSystem>> {
         match self.lie {
-            Lie::EarlyReuse => Ok(()),
-            _ => self.disk.sync_filesystem(path),
+            Lie::EarlyReuse => Ok(Box::new(Idler)),
+            _ => self.disk.filesystem(path),
         }
     }
     fn space(&self, path: &Path) -> Result<Space> {
@@ -95,6 +95,16 @@ impl Disk for Liar {
     }
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
         self.disk.lock(path)
+    }
+}
+
+/// A file system that is never synced.
+#[derive(Debug)]
+struct Idler;
+
+impl FileSystem for Idler {
+    fn sync(&self) -> Result<()> {
+        Ok(())
     }
 }
 

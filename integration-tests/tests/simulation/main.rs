@@ -2,7 +2,7 @@
 //! without threads on disks that lose, tear, fill up and fail, under random people, random letters
 //! and random deaths. What it checks is in docs/durability.md.
 //!
-//! `POSTHASTE_SEEDS=n` runs so many seeds, `POSTHASTE_SEED=n` that one alone, and
+//! `POSTHASTE_SEEDS=n` runs so many seeds (from `POSTHASTE_FIRST=m` on), `POSTHASTE_SEED=n` one alone, and
 //! `POSTHASTE_FULL=1` 2,500 of them. Not here: sockets, protocols, threads; whole processes under
 //! `kill -9` are in `tests/system`.
 
@@ -78,6 +78,7 @@ fn round(world: &mut World) -> Outcome<()> {
             world.pass(Duration::from_millis(wait));
         }
     }
+    world.write_back();
     if world.random.once_in(2) {
         world.pass(Duration::from_millis(30));
     }
@@ -104,8 +105,9 @@ fn nothing_is_lost() {
         return;
     }
     let full = env::var_os("POSTHASTE_FULL").is_some();
+    let first = number("POSTHASTE_FIRST").unwrap_or(0);
     let seeds = number("POSTHASTE_SEEDS").unwrap_or(if full { SEEDS_FULL } else { SEEDS });
-    for seed in 0..seeds {
+    for seed in first..first + seeds {
         if let Some(why) = fault(seed, None) {
             panic!("POSTHASTE_SEED={seed} replays this: {why}");
         }

@@ -50,11 +50,14 @@ pub(crate) struct World {
     pub(crate) post_disk: FaultyDisk,
     pub(crate) mail: Option<(Mailboxes, GroupCommit<Writer>)>,
     pub(crate) queue: Option<Stepped>,
+    told: bool,
     /// A fault is or was armed in this life: refusals are in order.
     pub(crate) trouble: bool,
     pub(crate) accounts: [Account; 2],
     pub(crate) histories: BTreeMap<(usize, u32), History>,
     pub(crate) ids: BTreeMap<(usize, String), u32>,
+    /// Disks that lose pages, now and then, when the kernel writes them back.
+    forgetful: Vec<FaultyDisk>,
     /// Deeds without an answer: each happened or did not.
     pub(crate) unsure: Vec<(usize, Deed)>,
     pub(crate) post: Post,
@@ -89,10 +92,12 @@ impl World {
             post_disk: FaultyDisk::new(),
             mail: None,
             queue: None,
+            told: std::env::var_os("POSTHASTE_TRACE").is_some(),
             trouble: false,
             accounts: Default::default(),
             histories: BTreeMap::new(),
             ids: BTreeMap::new(),
+            forgetful: Vec::new(),
             unsure: Vec::new(),
             post: Post::default(),
             deaths: 0,
@@ -116,6 +121,23 @@ impl World {
     pub(crate) fn journey(&mut self) -> JourneyId {
         self.journeys += 1;
         JourneyId::new(self.now(), self.journeys)
+    }
+
+    /// With `POSTHASTE_TRACE` set, says what happens.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.told {
+            eprintln!("{:>9.3} s  {}", self.ticks.as_secs_f64(), what());
+        }
+    }
+
+    /// What the kernel does on its own.
+    pub(crate) fn write_back(&mut self) {
+        for disk in self.forgetful.clone() {
+            if self.random.once_in(4) {
+                self.tell(|| "pages are lost".to_owned());
+                disk.lose_pages(self.random.next());
+            }
+        }
     }
 
     /// Time passes, and the stores do what they do meanwhile.
@@ -220,8 +242,9 @@ impl World {
     pub(crate) fn arm(&mut self) {
         let disks = [self.mail_disk.clone(), self.post_disk.clone()];
         for disk in &disks {
-            let chance = self.random.below(8);
-            self.trouble |= chance < 6;
+            let chance = self.random.below(9);
+            self.trouble |= chance < 7;
+            self.tell(|| format!("fault {chance}"));
             match chance {
                 0..=2 => disk.cut_power_after(self.random.below(150)),
                 3 | 4 => {
@@ -230,6 +253,7 @@ impl World {
                     disk.fail(operation, self.random.below(12), kind);
                 }
                 5 => disk.set_capacity(Some(disk.used() + self.random.below(40_000))),
+                6 => self.forgetful.push(disk.clone()),
                 _ => {}
             }
         }
@@ -240,8 +264,10 @@ impl World {
     pub(crate) fn die_and_restart(&mut self) -> Outcome<()> {
         let (mail, queue) = (self.mail_is_down(), self.queue_is_down());
         self.deaths += 1;
+        self.forgetful.clear();
         let death = self.random.below(6);
         let again = if self.random.once_in(4) { Some(self.random.below(60)) } else { None };
+        self.tell(|| format!("death {death}, mail down {mail}, queue {queue}, again {again:?}"));
         if death < 2 {
             // Processes: whichever is down, or one of them, or both.
             let neither = !mail && !queue;
@@ -268,6 +294,7 @@ impl World {
     }
 
     fn kill(&mut self, mail: bool, queue: bool) {
+        self.tell(|| format!("killed: mail {mail}, queue {queue}"));
         for disk in [&self.mail_disk, &self.post_disk] {
             disk.set_capacity(None);
         }
@@ -285,6 +312,7 @@ impl World {
 
     /// The power of the whole machine goes.
     pub(crate) fn cut_power(&mut self) {
+        self.tell(|| "the power goes".to_owned());
         self.mail = None;
         self.queue = None;
         self.trouble = false;

@@ -1,11 +1,10 @@
 //! The thread that syncs the file system for the checkpoints of one store, so that batches of
 //! letters do not wait for it. At most one sync is under way.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use crate::disk::{Disk, Result};
+use crate::disk::{FileSystem, Result};
 use crate::{Error, ErrorKind};
 
 #[derive(Debug)]
@@ -18,8 +17,7 @@ impl Syncer {
     /// `finished` is called after each sync.
     pub(super) fn spawn(
         name: &str,
-        disk: Arc<dyn Disk>,
-        directory: PathBuf,
+        filesystem: Arc<dyn FileSystem>,
         finished: Box<dyn Fn() + Send>,
     ) -> Result<Self> {
         let (begin, wanted) = sync_channel::<()>(1);
@@ -28,7 +26,7 @@ impl Syncer {
             .name(format!("{name}-sync"))
             .spawn(move || {
                 while let Ok(()) = wanted.recv() {
-                    if report.send(disk.sync_filesystem(&directory)).is_err() {
+                    if report.send(filesystem.sync()).is_err() {
                         return;
                     }
                     finished();

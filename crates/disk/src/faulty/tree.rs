@@ -32,6 +32,8 @@ pub(super) struct Tree {
 pub(super) struct Inode {
     pub(super) mode: Mode,
     modified: u64,
+    /// How often what was pending was lost.
+    pub(super) losses: u64,
     body: Contents,
 }
 
@@ -66,12 +68,12 @@ impl Default for Tree {
 impl Inode {
     pub(super) fn file(mode: Mode) -> Self {
         let body = Contents::File { now: Vec::new(), durable: Vec::new(), pending: Vec::new() };
-        Inode { mode, modified: 0, body }
+        Inode { mode, modified: 0, losses: 0, body }
     }
 
     pub(super) fn directory(mode: Mode) -> Self {
         let body = Contents::Directory { now: BTreeMap::new(), durable: BTreeMap::new() };
-        Inode { mode, modified: 0, body }
+        Inode { mode, modified: 0, losses: 0, body }
     }
 
     pub(super) fn contents(&self) -> &[u8] {
@@ -270,6 +272,21 @@ impl Tree {
         if succeeds {
             self.sync_names(None);
         }
+    }
+
+    /// What is pending of one file, by the seed, is forgotten, although readers still see it.
+    pub(super) fn lose_pages(&mut self, seed: u64) -> bool {
+        let dirty = |inode: &Inode| matches!(&inode.body, Contents::File { pending, .. } if !pending.is_empty());
+        let mut files: Vec<u64> =
+            self.inodes.iter().filter(|(_, inode)| dirty(inode)).map(|(n, _)| *n).collect();
+        files.sort_unstable();
+        let Some(&chosen) = files.get((seed % files.len().max(1) as u64) as usize) else {
+            return false;
+        };
+        let inode = self.inode_mut(chosen);
+        inode.sync(false);
+        inode.losses += 1;
+        true
     }
 
     /// What the next boot finds.

@@ -202,7 +202,8 @@ impl Writer {
     }
 
     /// Each mailbox's Maildir, moved where the account log says it is: a rename may have been cut
-    /// off, or another program may have moved it.
+    /// off, or another program may have moved it. As long as the intake log is about to tell of
+    /// renames that the account log has lost, each stays where it is.
     fn settle_places(
         &mut self,
         folder: &Path,
@@ -211,24 +212,28 @@ impl Writer {
     ) -> Result<BTreeMap<MailboxId, PathBuf>> {
         let mut places = BTreeMap::new();
         let mut misplaced = Vec::new();
+        let replayed = self.gaps == Gaps::Replayed;
         let listed = |who: &Identity| {
             state.mailboxes.get(&who.id).map(|e| e.uid_validity) == Some(who.uid_validity)
         };
         // One on the list moves away below.
-        let stays = |who: &Option<Identity>| who.as_ref().is_some_and(|who| !listed(who));
+        let stays = |of: &Option<Identity>| of.as_ref().is_some_and(|of| replayed || !listed(of));
         for (&id, entry) in &state.mailboxes {
             let who = Identity { id, uid_validity: entry.uid_validity };
             let place = maildir(folder, &entry.name);
             let there = found.iter().find(|(_, of)| *of == Some(who));
             let taken = found.iter().any(|(path, of)| *path == place && stays(of));
             match there {
+                Some((path, _)) if replayed && path != folder && place != *folder => {
+                    places.insert(id, path.clone());
+                }
                 Some((path, _)) if *path != place => {
                     misplaced.push((id, path.clone(), place.clone()));
                     places.insert(id, place);
                 }
                 // Its own folder is gone already, and another mailbox is there: the intake log is
                 // about to tell of both.
-                None if taken && self.gaps == Gaps::Replayed => {
+                None if taken && replayed => {
                     places.insert(id, self.next_removed());
                 }
                 _ => drop(places.insert(id, place)),

@@ -15,8 +15,8 @@ use crate::ask::Address;
 use crate::change::Change;
 use crate::content;
 use crate::flags::Flags;
-use crate::ids::{AccountId, Uid};
-use crate::letter::{Letter, place};
+use crate::ids::{AccountId, MailboxId, Uid};
+use crate::letter::{Letter, OwnName, place, split_name};
 use crate::line;
 use crate::name::MailboxName;
 use crate::standing::{FileIs, LogHas, NameIs, NameShows, RecordIs, Standing, standing};
@@ -34,6 +34,10 @@ pub(super) enum Job {
     Letter(Box<LayLetter>),
     /// Append what waits to a state log.
     Lines(Address),
+    /// After a crash: write again what the state log of a mailbox was found to hold.
+    LogAgain(Address),
+    /// The same of an account log.
+    ListAgain(AccountId),
     /// Append what waits to an account log.
     ListLines(AccountId),
     /// Rename files so that they show their letters' flags.
@@ -112,6 +116,11 @@ impl Writer {
             Job::Maildir(address) => self.lay_maildir(address).map(|()| true),
             Job::Letter(letter) => self.lay_letter(letter).map(|()| true),
             Job::Lines(address) => self.lay_lines(address).map(|()| true),
+            Job::LogAgain(address) => match self.place(address) {
+                Some(maildir) => statelog::write_again(self.disk.as_ref(), &maildir).map(|()| true),
+                None => Ok(true),
+            },
+            Job::ListAgain(account) => self.lay_list_again(account).map(|()| true),
             Job::ListLines(account) => self.lay_list_lines(account).map(|()| true),
             Job::Show(address) => self.lay_flags(address, left),
             Job::Leave(address, uid, base) => {
@@ -215,11 +224,16 @@ impl Writer {
             self.report_once(format!("{id}: {what}"));
             return Ok(());
         }
-        let whose = found.map(|who| Address { account: id.clone(), mailbox: who.id });
-        let ours = whose.filter(|whose| {
-            account.places.get(&whose.mailbox).is_some_and(|place| place == path)
-                && self.identity(whose) == found
-        });
+        let lies_here =
+            |mailbox: &MailboxId| account.places.get(mailbox).is_some_and(|place| place == path);
+        let ours = match found {
+            Some(who) => Some(who.id).filter(lies_here),
+            // A former life made it, for a mailbox that comes later in the intake log, and a power
+            // cut has taken the log in it.
+            None => account.unmade.iter().copied().find(lies_here),
+        };
+        let ours = ours.map(|mailbox| Address { account: id.clone(), mailbox });
+        let ours = ours.filter(|whose| found.is_none() || self.identity(whose) == found);
         if let Some(address) = ours {
             let mut beside = path.as_os_str().to_owned();
             beside.push(".moving");
@@ -336,8 +350,17 @@ impl Writer {
         };
         let shows = (is, NameShows::Record);
         let standing = standing(RecordIs::There, shows, NameIs::Ours, log);
-        if let (Standing::Torn, Some(path)) = (standing, path) {
-            self.disk.unlink(&path)?;
+        match path {
+            Some(path) if standing == Standing::Torn => self.disk.unlink(&path)?,
+            // It can be read, which after a failed sync does not mean that it is on the disk.
+            Some(path) if is == FileIs::Whole => match &letter.bytes {
+                Bytes::Memory(..) | Bytes::Link(..) => {
+                    disk::write_again(self.disk.as_ref(), &path)?;
+                }
+                // Synced before its record was written; or another program's.
+                Bytes::Staged(_) | Bytes::There => {}
+            },
+            _ => {}
         }
         Ok(standing)
     }
@@ -405,6 +428,14 @@ impl Writer {
             self.shorten_list(id)?;
         }
         Ok(())
+    }
+
+    fn lay_list_again(&self, id: &AccountId) -> disk::Result<()> {
+        let Some(account) = self.accounts.get(id) else { return Ok(()) };
+        match disk::write_again(self.disk.as_ref(), &account.folder.join(ACCOUNT_LOG)) {
+            Err(error) if error.is_missing() => Ok(()),
+            other => other,
+        }
     }
 
     /// Writes the account log anew, without what has been overtaken.
@@ -478,14 +509,57 @@ impl Writer {
             return Ok(());
         }
         match self.disk.metadata(&to) {
-            Ok(_) => {
-                let found = self.found_in(&to)?;
-                self.set_aside(&address.account, &to, found)?;
-            }
+            Ok(_) => match self.found_in(&to)? {
+                None if self.is_half_made(address, &to)? => self.take_back(&to, &from)?,
+                found => self.set_aside(&address.account, &to, found)?,
+            },
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
         }
         self.move_maildir(address, &from, &to)
+    }
+
+    /// Whether a folder without a log is what a former life made of this mailbox under the name
+    /// that it is to have, before the power took the log: nothing in it but letters of its own.
+    fn is_half_made(&self, address: &Address, folder: &Path) -> disk::Result<bool> {
+        let Some(own) = self.identity(address) else { return Ok(false) };
+        for entry in self.disk.read_dir(folder)? {
+            let inside = match entry.name.to_str() {
+                Some(name @ ("new" | "cur" | "tmp")) => folder.join(name),
+                Some("maildirfolder") => continue,
+                // Whose it is can not be read, or it would not be asked.
+                Some(name) if statelog::is_file(name) => continue,
+                _ => return Ok(false),
+            };
+            for letter in self.disk.read_dir(&inside)? {
+                if letter.name.to_str().is_some_and(statelog::is_file) {
+                    continue;
+                }
+                let name = letter.name.to_str().map(split_name).and_then(|n| OwnName::parse(n.0));
+                if name.is_none_or(|name| name.uid_validity != own.uid_validity) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes letters that the log has only by their names out of such a folder, and removes it.
+    fn take_back(&self, half_made: &Path, maildir: &Path) -> disk::Result<()> {
+        for part in ["new", "cur"] {
+            let entries = match self.disk.read_dir(&half_made.join(part)) {
+                Err(error) if error.is_missing() => continue,
+                other => other?,
+            };
+            for entry in entries {
+                let base = entry.name.to_str().map_or("", |name| split_name(name).0);
+                if find(self.disk.as_ref(), maildir, base)?.is_none() {
+                    let from = half_made.join(part).join(&entry.name);
+                    self.disk.rename(&from, &maildir.join(part).join(&entry.name))?;
+                }
+            }
+        }
+        remove_tree(self.disk.as_ref(), half_made)
     }
 
     fn lay_drop(&mut self, address: &Address) -> disk::Result<()> {

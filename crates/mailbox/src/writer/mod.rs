@@ -58,6 +58,8 @@ pub struct Writer {
     /// Custody entries of what is published and not laid out.
     custody: Vec<custody::Entry>,
     book: Option<Book>,
+    /// Accounts and mailboxes of which the replay has told.
+    replayed: (BTreeSet<AccountId>, BTreeSet<Address>),
     /// How logs with a gap are read: before replay has told more, otherwise than after it.
     gaps: Gaps,
     /// Counts uses, to tell which mailbox was used longest ago.
@@ -178,6 +180,7 @@ impl Writer {
             leaving: Vec::new(),
             custody: Vec::new(),
             book: None,
+            replayed: Default::default(),
             gaps: Gaps::PassedOver,
             uses: 0,
             removed: 0,

@@ -79,9 +79,15 @@ impl Writer {
                 undecided.filter(|(id, open)| open.undecided && listed.contains_key(id));
             lost.extend(undecided.map(|(&mailbox, _)| Address { account: id.clone(), mailbox }));
         }
+        lost.sort();
         lost.iter().try_for_each(|address| self.read_on(address))?;
-        let accounts: Vec<AccountId> = self.accounts.keys().cloned().collect();
+        let mut accounts: Vec<AccountId> = self.accounts.keys().cloned().collect();
+        accounts.sort();
         accounts.iter().for_each(|id| self.put_in_place(id));
+        // Lines that were found in the files are taken as they are, and not appended again.
+        let (lists, logs) = std::mem::take(&mut self.replayed);
+        self.jobs.extend(lists.into_iter().map(Job::ListAgain));
+        self.jobs.extend(logs.into_iter().map(Job::LogAgain));
         Ok(())
     }
 
@@ -102,6 +108,11 @@ impl Writer {
         serial: u64,
         change: &AccountChange,
     ) -> disk::Result<()> {
+        self.replayed.0.insert(id.clone());
+        if let AccountChange::Mailbox { id: mailbox, .. } = change {
+            // The first line of its log was written with it.
+            self.replayed.1.insert(Address { account: id.clone(), mailbox: *mailbox });
+        }
         let Ok(account) = self.account_mut(id) else { return Ok(()) };
         if std::mem::take(&mut account.undecided) && serial > account.state.serial + 1 {
             self.read_list_again(id).map_err(|error| unreadable(&error))?;
@@ -155,7 +166,7 @@ impl Writer {
             // Deleted later, which the account log knows already.
             Err(error) if error == gone => return Ok(()),
             Err(error) => return Err(unreadable(&error)),
-            Ok(()) => {}
+            Ok(()) => drop(self.replayed.1.insert(of.clone())),
         }
         let Ok(open) = self.open_mut(of) else { return Ok(()) };
         if open.undecided && change.is_numbered() {

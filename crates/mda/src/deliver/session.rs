@@ -39,6 +39,7 @@ impl Session {
                 front.machine().refuse(shared.clock.tick(), &Rejection::shutting_down());
             }
             tokio::select! {
+                biased;
                 event = front.next() => match event {
                     Some(event) => self.obey(&mut front, event).await,
                     None => break,

@@ -77,7 +77,7 @@ impl Letter {
     /// Its refusal, or 451.
     pub(crate) async fn begin(shared: &Shared, beginning: Beginning) -> Result<Self, Rejection> {
         let Beginning { account, path, mut parameters } = beginning;
-        let journey = shared.new_journey().map_err(Rejection::internal)?;
+        let journey = shared.new_journey();
         parameters.journey = Some(journey);
         // RFC 4954 §5: what the client says of other submitters is not believed.
         parameters.auth = Some(AuthParameter::Account(account.address.clone()));
@@ -196,10 +196,7 @@ impl Letter {
         if let Err(rejection) = rights::header(&snapshot, &self.account, block, &self.path) {
             return self.refuse(rejection);
         }
-        let completed = match self.complete(shared, origin, block) {
-            Ok(completed) => completed,
-            Err(error) => return self.refuse(Rejection::internal(error)),
-        };
+        let completed = self.complete(shared, origin, block);
         let Some(relay) = &mut self.relay else {
             return self.refuse(away("the connection was lost"));
         };
@@ -215,12 +212,7 @@ impl Letter {
         self.stage = Stage::GoAhead { first, end: None };
     }
 
-    fn complete(
-        &self,
-        shared: &Shared,
-        origin: &Origin<'_>,
-        block: &[u8],
-    ) -> Result<Completed, getrandom::Error> {
+    fn complete(&self, shared: &Shared, origin: &Origin<'_>, block: &[u8]) -> Completed {
         let hostname = shared.config.current().hostname();
         let mut accepted = self.recipients.iter().filter(|it| it.is_accepted);
         let only = match (accepted.next(), accepted.next()) {
@@ -235,9 +227,9 @@ impl Letter {
             sender: &sender,
             smtputf8: self.parameters.smtputf8,
             at: shared.clock.now(),
-            random: getrandom::u64()?,
+            random: shared.chance.u64(),
         };
-        Ok(header::passed_on(block, origin, &stamp))
+        header::passed_on(block, origin, &stamp)
     }
 
     /// The end of the data.

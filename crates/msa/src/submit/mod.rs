@@ -26,7 +26,7 @@ use protocol::{
 };
 use rate::Rate;
 use relay::Relays;
-use service::{ConfigHandle, Context, Counter, Door, Logins, Trail};
+use service::{Chance, ConfigHandle, Context, Counter, Door, Logins, Trail};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -34,7 +34,7 @@ use std::{
 
 /// How a connection begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entrance {
+pub enum Entrance {
     /// Port 465: TLS at once (RFC 8314 §3.3).
     ImplicitTls,
     /// Port 587: in clear, STARTTLS offered (RFC 3207).
@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     directory: Arc<Renewing>,
     logins: Logins,
     relays: Relays,
+    chance: Chance,
     rate: Mutex<Rate>,
     counts: Counts,
 }
@@ -75,7 +76,9 @@ impl Shared {
             stop: context.stop.clone(),
             directory,
             logins,
-            relays: Relays::new(&context.paths, &context.clock, &context.stop),
+            relays: Relays::new(&context.paths, &context.clock, &context.stop)
+                .over(&context.network),
+            chance: context.chance.clone(),
             rate: Mutex::new(Rate::default()),
             counts: Counts {
                 sessions: number("sessions"),
@@ -116,8 +119,8 @@ impl Shared {
     }
 
     /// A journey that begins now.
-    fn new_journey(&self) -> Result<JourneyId, getrandom::Error> {
-        Ok(JourneyId::new(self.clock.now(), getrandom::u32()?))
+    fn new_journey(&self) -> JourneyId {
+        JourneyId::new(self.clock.now(), self.chance.u32())
     }
 }
 

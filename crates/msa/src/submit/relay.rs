@@ -2,7 +2,7 @@
 //! letter. What is said on it is `letter`'s.
 
 use crate::limits::{BODY_WAITING, MTA_CONNECT, MTA_IDLE};
-use net::{Cancel, Clock, Driver, connect};
+use net::{Cancel, Clock, Driver, Network};
 use protocol::{
     address::ReversePath,
     machine::Machine as _,
@@ -24,6 +24,7 @@ use std::{
 pub(crate) struct Relays {
     path: PathBuf,
     clock: Clock,
+    network: Network,
     stop: Cancel,
     idle: Mutex<Vec<Relay>>,
 }
@@ -43,7 +44,12 @@ pub(crate) struct Sender<'a> {
 impl Relays {
     pub(crate) fn new(paths: &Paths, clock: &Clock, stop: &Cancel) -> Self {
         let (path, clock, stop) = (paths.mta_socket(), clock.clone(), stop.clone());
-        Self { path, clock, stop, idle: Mutex::default() }
+        Self { path, clock, network: Network::system(), stop, idle: Mutex::default() }
+    }
+
+    /// The same over another network than the system's.
+    pub(crate) fn over(self, network: &Network) -> Self {
+        Self { network: network.clone(), ..self }
     }
 
     /// A connection on which the MTA has taken the sender. One that died while it was idle is
@@ -85,7 +91,7 @@ impl Relays {
     }
 
     async fn connect(&self, hostname: &str) -> Result<Relay, Rejection> {
-        let stream = connect::unix(&self.path, MTA_CONNECT, &self.clock).await.map_err(away)?;
+        let stream = self.network.unix(&self.path, MTA_CONNECT, &self.clock).await.map_err(away)?;
         let config = Config { tls: TlsUse::Never, ..Config::smtp(hostname) };
         let machine = Client::new(Arc::new(config), self.clock.tick());
         let mut relay = Relay { driver: Driver::new(machine, stream, &self.clock, &self.stop) };

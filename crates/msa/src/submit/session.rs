@@ -105,9 +105,10 @@ impl Session {
             }
         };
         tokio::select! {
+            biased;
+            () = shared.drain.cancelled(), if !is_leaving => Happened::Drain,
             event = relayed => Happened::Relay(event),
             event = front.next(), if listens => Happened::Front(event),
-            () = shared.drain.cancelled(), if !is_leaving => Happened::Drain,
         }
     }
 

@@ -17,7 +17,7 @@ use protocol::{
         server::{Config, EndAnswer, Event, Server, config::Offer},
     },
 };
-use service::{AgentName, ConfigHandle, Door, Logins, Metrics, Paths, Trail};
+use service::{AgentName, Chance, ConfigHandle, Door, Logins, Metrics, Paths, Trail};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -81,6 +81,7 @@ fn world(limits: &str) -> World {
         directory: Arc::new(Renewing::open(disk, store.directory()).unwrap()),
         logins: Logins::new(&paths, AgentName::Msa, &clock),
         relays: Relays::new(&paths, &clock, &stop),
+        chance: Chance::system(),
         rate: Mutex::new(Rate::default()),
         counts: Counts {
             sessions: metrics.counter("sessions"),

@@ -144,7 +144,8 @@ async fn bounce(relay: &Relay, listed: &Listed, said: &str) -> disk::Result<Answ
     let header = header.unwrap_or_default();
     let config = relay.context.config.current();
     let about = (letter.as_ref(), header_of(&header));
-    let report = compose(&config, about, (Occasion::Failed, &failures), now);
+    let fresh = (now, relay.context.chance.u32());
+    let report = compose(&config, about, (Occasion::Failed, &failures), fresh);
     let at = (letter.journey, now);
     let (answer, kind) = match report {
         Some(report) => {

@@ -11,4 +11,5 @@ mod transport;
 
 pub(crate) use journal::Journal;
 pub(crate) use session::Load;
-pub(crate) use transport::{Means, Transport};
+pub use transport::Means;
+pub(crate) use transport::Transport;

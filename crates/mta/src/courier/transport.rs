@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use net::connect::{self, Outgoing};
+use net::connect::Outgoing;
 use net::dns::{Resolver, Setting};
 use net::stream::Stream;
 use net::tls;
@@ -46,7 +46,8 @@ pub(crate) struct Transport {
 }
 
 /// What a transport works with, and what a reload of the configuration can change.
-pub(crate) struct Means {
+#[derive(Clone)]
+pub struct Means {
     resolver: Resolver,
     /// Believes any certificate.
     courteous: tls::Client,
@@ -59,7 +60,7 @@ impl Means {
     ///
     /// # Errors
     /// One sentence about the key that is wrong.
-    pub(crate) fn of(config: &Config) -> Result<Self, String> {
+    pub fn of(config: &Config) -> Result<Self, String> {
         let setting = Setting { servers: config.dns.servers.clone() };
         let resolver = Resolver::new(&setting).map_err(|why| format!("cannot ask DNS: {why}"))?;
         let roots = tls::Roots::load(config.tls.extra_roots_file.as_deref())
@@ -241,11 +242,11 @@ impl Transport {
         config: &Config,
         journal: &Journal,
     ) -> Result<Stream, Failure> {
-        let clock = &self.context.clock;
+        let (clock, network) = (&self.context.clock, &self.context.network);
         let begun = clock.tick();
         let (shown, outcome) = match &target.endpoint {
             Endpoint::Unix(path) => {
-                (target.host.clone(), connect::unix(path, CONNECT_LOCAL, clock).await)
+                (target.host.clone(), network.unix(path, CONNECT_LOCAL, clock).await)
             }
             Endpoint::Inet(address) => {
                 let family = |ip: &&std::net::IpAddr| ip.is_ipv4() == address.is_ipv4();
@@ -256,7 +257,7 @@ impl Transport {
                 } else {
                     format!("{} {address}", target.host)
                 };
-                (shown, connect::tcp(*address, outgoing, clock).await)
+                (shown, network.tcp(*address, outgoing, clock).await)
             }
         };
         let took = clock.tick().since(begun);

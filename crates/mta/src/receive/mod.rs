@@ -34,7 +34,7 @@ pub(crate) use self::session::session;
 
 /// By which door somebody came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub enum Door {
     /// Port 25: anybody, for our own domains only.
     Internet,
     /// `run/mta.sock`: our own agents, for the whole world. Who sends has been proven.
@@ -112,7 +112,7 @@ impl Desk {
     }
 
     fn new_journey(&self) -> JourneyId {
-        JourneyId::new(self.context.clock.now(), crate::random::u32())
+        JourneyId::new(self.context.clock.now(), self.context.chance.u32())
     }
 }
 

@@ -13,7 +13,6 @@ use super::backoff::{self, Next};
 use super::route::Way;
 use crate::bounce::{Occasion, RECIPIENTS_PER_REPORT};
 use crate::limits::UNWRITTEN;
-use crate::random;
 use crate::reason::{Failure, Reason};
 
 /// What became of one recipient at one attempt.
@@ -106,7 +105,7 @@ impl Trip {
         let is_away = *way == Way::Local && failure.reason == Reason::Network;
         let usual = &self.config.mta.retry;
         let retry = if is_away { backoff::next_door(usual) } else { usual.clone() };
-        match backoff::next(&retry, attempts, random::u32(), (now, letter.expires)) {
+        match backoff::next(&retry, attempts, self.relay.context.chance.u32(), (now, letter.expires)) {
             Next::At(when) => {
                 let event = self
                     .event(Kind::Deferred, recipient)
@@ -260,6 +259,7 @@ impl Trip {
                 let journey = letter.journey;
                 tracing::error!(%journey, %error, "an outcome is not written down");
                 tokio::select! {
+                    biased;
                     () = self.relay.context.clock.sleep(UNWRITTEN) => {}
                     () = self.relay.context.drain.cancelled() => {}
                 }

@@ -15,7 +15,6 @@ use super::attempt::Trip;
 use super::runner::Relay;
 use crate::bounce::{self, Casualty, Occasion, Reporter};
 use crate::limits::REPORTED_HEADER;
-use crate::random;
 use crate::reason::Failure;
 
 impl Trip {
@@ -28,8 +27,9 @@ impl Trip {
     ) -> Option<NewLetter> {
         let start = self.body.read_start(REPORTED_HEADER).unwrap_or_default();
         let header = header_of(&start);
+        let fresh = (now, self.relay.context.chance.u32());
         let report =
-            compose(&self.config, (self.lease.letter(), header), (occasion, failures), now);
+            compose(&self.config, (self.lease.letter(), header), (occasion, failures), fresh);
         report.map(|report| self.relay.signed(report))
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn compose(
     config: &Config,
     (letter, header): (&Letter, &[u8]),
     (occasion, failures): (Occasion, &[(usize, &Failure)]),
-    now: Timestamp,
+    (now, random): (Timestamp, u32),
 ) -> Option<NewLetter> {
     let ReversePath::Address(sender) = &letter.sender else { return None };
     // RFC 6533: an international report for who can read international mail.
@@ -67,7 +67,7 @@ pub(crate) fn compose(
             })
         })
         .collect();
-    let own = JourneyId::new(now, random::u32());
+    let own = JourneyId::new(now, random);
     let about = bounce::Letter {
         journey: letter.journey,
         sender,
@@ -155,7 +155,12 @@ mod tests {
         let header = header_of(b"Subject: hello\r\nFrom: a@red.test\r\n\r\nsecret text");
         let now = Timestamp::from_seconds(1_795_000_100);
         let failures = [(0, &failure)];
-        compose(&Config::default(), (&letter(sender), header), (Occasion::Failed, &failures), now)
+        compose(
+            &Config::default(),
+            (&letter(sender), header),
+            (Occasion::Failed, &failures),
+            (now, 7),
+        )
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Relay {
             waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
             self.transport.tidy();
             tokio::select! {
+                biased;
                 () = self.context.drain.cancelled() => break,
                 () = watch.changed(), if self.active() < ACTIVE_LETTERS => {}
                 () = self.active.fewer.notified(), if self.active() >= ACTIVE_LETTERS => {}
