@@ -15,6 +15,8 @@ type Chunk = Arc<Vec<Letter>>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Letters {
     chunks: Arc<Vec<Chunk>>,
+    /// How many letters come before each chunk: a place is found without walking over them.
+    before: Arc<Vec<usize>>,
     length: usize,
 }
 
@@ -29,7 +31,10 @@ impl Letters {
         let chunks = Arc::make_mut(&mut self.chunks);
         match chunks.last_mut().filter(|chunk| chunk.len() < CHUNK_LETTERS) {
             Some(chunk) => Arc::make_mut(chunk).push(letter),
-            None => chunks.push(Arc::new(vec![letter])),
+            None => {
+                chunks.push(Arc::new(vec![letter]));
+                Arc::make_mut(&mut self.before).push(self.length);
+            }
         }
         self.length += 1;
     }
@@ -68,28 +73,30 @@ impl Letters {
                 removed += before - chunk.len();
             }
         }
+        if removed == 0 {
+            return;
+        }
         chunks.retain(|chunk| !chunk.is_empty());
         self.length -= removed;
+        let mut before = 0;
+        let counted = chunks.iter().map(|chunk| {
+            before += chunk.len();
+            before - chunk.len()
+        });
+        self.before = Arc::new(counted.collect());
     }
 
     /// The letter at a place, counted from 0.
-    pub(crate) fn at(&self, mut place: usize) -> Option<Letter> {
-        for chunk in self.chunks.iter() {
-            match chunk.get(place) {
-                Some(letter) => return Some(*letter),
-                None => place -= chunk.len(),
-            }
-        }
-        None
+    pub(crate) fn at(&self, place: usize) -> Option<Letter> {
+        let at = self.before.partition_point(|&before| before <= place).checked_sub(1)?;
+        self.chunks.get(at)?.get(place - self.before.get(at)?).copied()
     }
 
     /// How many letters have a smaller UID.
     pub(crate) fn below(&self, uid: Uid) -> usize {
         let at = self.chunk_of(uid);
-        let before: usize = self.chunks.iter().take(at).map(|chunk| chunk.len()).sum();
-        let inside =
-            self.chunks.get(at).map_or(0, |chunk| chunk.partition_point(|letter| letter.uid < uid));
-        before + inside
+        let Some(chunk) = self.chunks.get(at) else { return self.length };
+        self.before.get(at).copied().unwrap_or(0) + chunk.partition_point(|letter| letter.uid < uid)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Letter> {

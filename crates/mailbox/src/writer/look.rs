@@ -51,9 +51,33 @@ struct Found {
 struct Findings {
     missing: Vec<Letter>,
     renamed: Vec<(Letter, Flags)>,
-    behind: UidSet,
+    behind: Vec<Uid>,
     /// Files with no record, by name without flags.
     unknown: BTreeMap<String, Found>,
+}
+
+impl Findings {
+    /// A letter's file, with the flags that its name shows. Met `again`, it was moved or renamed
+    /// meanwhile: what counts is what it was met as last.
+    fn take(&mut self, letter: Letter, flags: Flags, again: bool) {
+        if again {
+            self.renamed.retain(|(known, _)| known.uid != letter.uid);
+            self.behind.retain(|uid| *uid != letter.uid);
+        }
+        let shows = if flags == letter.flags {
+            NameShows::Record
+        } else if flags == letter.shown.flags() {
+            NameShows::LastShown
+        } else {
+            NameShows::SomethingElse
+        };
+        let is = (FileIs::Whole, shows);
+        match standing(RecordIs::There, is, NameIs::Ours, LogHas::Nothing) {
+            Standing::Renamed => self.renamed.push((letter, flags)),
+            Standing::Behind => self.behind.push(letter.uid),
+            _ => {}
+        }
+    }
 }
 
 impl Writer {
@@ -69,8 +93,7 @@ impl Writer {
         if !self.is_its_own(of, &maildir)? {
             return Ok(Answer::Looked(Looked::default()));
         }
-        let found = listing(self.disk.as_ref(), &maildir)?;
-        let findings = self.compare(of, found)?;
+        let findings = self.compare(of, &maildir)?;
         let mut looked = Looked::default();
         self.take_gone(draft, of, &findings.missing, &mut looked)?;
         self.take_flags(draft, of, &findings, &mut looked)?;
@@ -128,36 +151,61 @@ impl Writer {
         }
     }
 
-    fn compare(&mut self, of: &Address, mut found: HashMap<String, Found>) -> Result<Findings> {
+    /// Reads the Maildir through and compares each file with its letter's record. What is held of
+    /// a letter that is as it should be is one bit.
+    fn compare(&mut self, of: &Address, maildir: &Path) -> Result<Findings> {
+        let disk = self.disk.clone();
         let open = self.open_mut(of)?;
+        let state = &open.state;
+        let foreign: HashMap<&str, Uid> =
+            state.names.iter().map(|(uid, name)| (name.as_ref(), *uid)).collect();
         let mut findings = Findings::default();
-        for letter in open.state.letters.iter() {
+        let mut found = vec![0_u64; state.letters.len().div_ceil(64)];
+        // `new` first: a letter that is moved to `cur` meanwhile is met twice, never not at all.
+        for folder in ["new", "cur"] {
+            let directory = maildir.join(folder);
+            let read = disk.each_in_dir(&directory, &mut |entry| {
+                let Some(name) = entry.name.to_str() else { return };
+                // Hidden files are nobody's letters.
+                if entry.file_type != FileType::File || name.starts_with('.') {
+                    return;
+                }
+                let (base, flags) = split_name(name);
+                match letter_of(state, &foreign, base) {
+                    Some(letter) => {
+                        let place = state.letters.below(letter.uid);
+                        let (word, bit) = (place / 64, 1 << (place % 64));
+                        let known = found.get(word).is_some_and(|bits| bits & bit != 0);
+                        found.iter_mut().skip(word).take(1).for_each(|bits| *bits |= bit);
+                        findings.take(letter, flags, known);
+                    }
+                    // A letter that is gone has its file until the checkpoint.
+                    None if own(state, base).is_some_and(|n| open.leaving.contains(&n.uid)) => {}
+                    None => {
+                        let path = directory.join(name);
+                        findings.unknown.insert(base.to_owned(), Found { path, flags });
+                    }
+                }
+            });
+            match read {
+                // A Maildir that is not laid out yet has nothing in it.
+                Err(error) if error.is_missing() => {}
+                other => other?,
+            }
+        }
+        for (place, letter) in state.letters.iter().enumerate() {
+            if found.get(place / 64).is_some_and(|bits| bits & 1 << (place % 64) != 0) {
+                continue;
+            }
             let log = match open.unlaid.contains(&letter.uid) {
                 true => LogHas::Letter,
                 false => LogHas::Nothing,
             };
-            let base = open.state.base_name(letter);
-            let file = found.remove(&base);
-            let (is, shows) = match &file {
-                None => (FileIs::Missing, NameShows::Record),
-                Some(file) if file.flags == letter.flags => (FileIs::Whole, NameShows::Record),
-                Some(file) if file.flags == letter.shown.flags() => {
-                    (FileIs::Whole, NameShows::LastShown)
-                }
-                Some(_) => (FileIs::Whole, NameShows::SomethingElse),
-            };
-            match (standing(RecordIs::There, (is, shows), NameIs::Ours, log), file) {
-                (Standing::Missing, _) => findings.missing.push(*letter),
-                (Standing::Renamed, Some(file)) => findings.renamed.push((*letter, file.flags)),
-                (Standing::Behind, _) => findings.behind.insert(letter.uid),
-                _ => {}
+            let is = (FileIs::Missing, NameShows::Record);
+            if standing(RecordIs::There, is, NameIs::Ours, log) == Standing::Missing {
+                findings.missing.push(*letter);
             }
         }
-        // A letter that is gone has its file until the checkpoint.
-        found.retain(|base, _| {
-            own(&open.state, base).is_none_or(|name| !open.leaving.contains(&name.uid))
-        });
-        findings.unknown = found.into_iter().collect();
         Ok(findings)
     }
 
@@ -216,7 +264,8 @@ impl Writer {
             draft.work.push(Work::Behind(of.clone(), uids));
         }
         if !findings.behind.is_empty() && !draft.transaction.is_empty() {
-            draft.work.push(Work::Behind(of.clone(), findings.behind.clone()));
+            let behind = findings.behind.iter().copied().collect();
+            draft.work.push(Work::Behind(of.clone(), behind));
         }
         Ok(())
     }
@@ -335,25 +384,17 @@ fn times(disk: &dyn Disk, maildir: &Path) -> disk::Result<Times> {
     Ok((time("new")?, time("cur")?))
 }
 
-/// The files of a Maildir by their names without flags. Hidden files are nobody's letters.
-fn listing(disk: &dyn Disk, maildir: &Path) -> disk::Result<HashMap<String, Found>> {
-    let mut files = HashMap::new();
-    for directory in ["new", "cur"] {
-        let directory = maildir.join(directory);
-        let entries = match disk.read_dir(&directory) {
-            Err(error) if error.is_missing() => continue,
-            other => other?,
-        };
-        for entry in entries {
-            let Some(name) = entry.name.to_str() else { continue };
-            if entry.file_type != FileType::File || name.starts_with('.') {
-                continue;
-            }
-            let (base, flags) = split_name(name);
-            files.insert(base.to_owned(), Found { path: directory.join(name), flags });
-        }
+/// The letter whose file has this name without flags.
+fn letter_of(state: &State, foreign: &HashMap<&str, Uid>, base: &str) -> Option<Letter> {
+    let own = own(state, base).and_then(|name| {
+        let letter = state.letters.get(name.uid)?;
+        let same = (letter.saved, letter.size) == (name.saved, name.size);
+        (same && !letter.shown.is_foreign()).then_some(letter)
+    });
+    if own.is_some() {
+        return own;
     }
-    Ok(files)
+    state.letters.get(*foreign.get(base)?)
 }
 
 /// Size, mark and time of a foreign file; `None` when it went away or cannot be a letter.

@@ -1,6 +1,6 @@
 //! Between the words of IMAP and those of the store: flags, names, sets. Decides nothing.
 
-use mailbox::{Flags, Keyword, Letter, MailboxName, Uid, UidSet, View};
+use mailbox::{Flags, Keyword, Letter, MailboxName, Uid, View};
 use protocol::imap::{self, ConditionCode, Flag, NumberSet};
 
 use super::failure::Failure;
@@ -65,15 +65,6 @@ pub(super) fn wire_flags(view: &View, letter: &Letter) -> Vec<Flag> {
 /// A stored keyword for the wire.
 pub(super) fn wire_keyword(keyword: &Keyword) -> Option<Flag> {
     imap::Keyword::new(keyword.as_str()).map(Flag::Keyword)
-}
-
-/// UIDs as the store's set.
-pub(super) fn uid_set(numbers: &NumberSet) -> UidSet {
-    let mut set = UidSet::new();
-    for (from, to) in numbers.ranges() {
-        set.insert_range(from..=to);
-    }
-    set
 }
 
 /// UIDs as the wire's set.

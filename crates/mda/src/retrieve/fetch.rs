@@ -53,6 +53,10 @@ impl Session {
         }
         without_repeats(&mut items);
         let places = self.selected()?.places(numbering, set)?;
+        if items.iter().all(is_known) {
+            self.fetch_known(&places, &items).await?;
+            return Ok(StatusText::default());
+        }
         let seen = self.mark_seen(&places, &items).await;
         let mut worst: Option<Error> = None;
         for place in places.into_iter().flat_map(|(from, to)| from..to) {
@@ -79,6 +83,54 @@ impl Session {
             }
             Some(error) => Err(error.into()),
         }
+    }
+
+    /// Answers from the letters' records alone: nothing is opened, nothing can fail, and nobody is
+    /// waited for but the client.
+    async fn fetch_known(
+        &mut self,
+        places: &[(usize, usize)],
+        items: &[FetchItem],
+    ) -> Result<(), Failure> {
+        for &(mut from, to) in places {
+            while from < to && !self.is_over() {
+                let end = to.min(from + limits::LETTERS_PER_TURN);
+                let selected = self.selected.as_ref().ok_or_else(|| Failure::bad("no mailbox"))?;
+                let now = selected.mailbox.view();
+                let same = now.is_same(&selected.view);
+                let machine = self.driver.machine();
+                // Neighbours mostly have the same flags: these are put together once.
+                let mut last = None;
+                for one in (from..end).filter_map(|place| selected.at(place)) {
+                    let letter = match same {
+                        true => one.letter,
+                        false => now.letter(one.letter.uid).unwrap_or(one.letter),
+                    };
+                    machine.fetch_begin(one.sequence);
+                    for item in items {
+                        match item {
+                            FetchItem::Flags => {
+                                let recent = selected.is_recent(letter.uid);
+                                let key = (letter.flags, letter.keywords, recent);
+                                if !matches!(&last, Some((known, _)) if *known == key) {
+                                    let flags = selected.flags(&now, &letter);
+                                    last = Some((key, FetchData::Flags(flags)));
+                                }
+                                if let Some((_, flags)) = &last {
+                                    machine.fetch_item(flags);
+                                }
+                            }
+                            other => machine.fetch_item(&known_piece(other, &letter)),
+                        }
+                    }
+                    machine.fetch_end();
+                }
+                from = end;
+                self.pace().await;
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
     }
 
     /// Sets `\Seen` on those letters whose bodies are asked for without PEEK. Tells which; a
@@ -177,20 +229,12 @@ impl Session {
         sources: &mut Sources,
     ) -> Result<Piece, Error> {
         let whole = match item {
-            FetchItem::Uid => FetchData::Uid(letter.uid),
             FetchItem::Flags => return Ok(self.flags_piece(now, letter)),
-            FetchItem::InternalDate => {
-                FetchData::InternalDate(DateTime::from_timestamp(letter.internal_date()))
+            FetchItem::Uid | FetchItem::InternalDate | FetchItem::Rfc822Size => {
+                known_piece(item, letter)
             }
-            FetchItem::Rfc822Size => FetchData::Rfc822Size(u64::from(letter.size)),
             FetchItem::Envelope => {
-                let envelope = match &sources.structure {
-                    Some(known) => known.envelope.to_wire(),
-                    None => match self.shared.mailboxes.structure(mailbox, letter) {
-                        Some(known) => sources.structure.insert(Arc::new(known)).envelope.to_wire(),
-                        None => Envelope::of_header(&sources.header(mailbox, letter)?).to_wire(),
-                    },
-                };
+                let envelope = self.envelope(mailbox, letter, sources).await?;
                 FetchData::Envelope(Box::new(envelope))
             }
             FetchItem::BodyStructure => {
@@ -221,6 +265,26 @@ impl Session {
             FetchItem::Binary { .. } | FetchItem::BinarySize(_) => FetchData::Uid(letter.uid),
         };
         Ok(Piece::Whole(whole))
+    }
+
+    /// From the index, else from the letter. A short one is read through while it is at hand, so
+    /// that the index knows it the next time; of a long one the header is enough.
+    async fn envelope(
+        &mut self,
+        mailbox: &Mailbox,
+        letter: &Letter,
+        sources: &mut Sources,
+    ) -> Result<protocol::imap::structure::Envelope, Error> {
+        if sources.structure.is_none() && letter.size > limits::READ_THROUGH {
+            match self.shared.mailboxes.structure(mailbox, letter) {
+                Some(known) => sources.structure = Some(Arc::new(known)),
+                None => {
+                    let header = sources.header(mailbox, letter)?;
+                    return Ok(Envelope::of_header(&header).to_wire());
+                }
+            }
+        }
+        Ok(self.structure(mailbox, letter, sources).await?.envelope.to_wire())
     }
 
     async fn structure(
@@ -367,6 +431,23 @@ impl Sources {
         let header = header_of(&self.content(mailbox, letter)?)?;
         self.header = Some(header.clone());
         Ok(header)
+    }
+}
+
+/// What a letter's record tells, without the letter.
+fn is_known(item: &FetchItem) -> bool {
+    use FetchItem::{Flags, InternalDate, Rfc822Size, Uid};
+    matches!(item, Uid | Flags | InternalDate | Rfc822Size)
+}
+
+/// An item of [`is_known`], flags aside: those are the session's.
+fn known_piece(item: &FetchItem, letter: &Letter) -> FetchData {
+    match item {
+        FetchItem::InternalDate => {
+            FetchData::InternalDate(DateTime::from_timestamp(letter.internal_date()))
+        }
+        FetchItem::Rfc822Size => FetchData::Rfc822Size(u64::from(letter.size)),
+        _ => FetchData::Uid(letter.uid),
     }
 }
 

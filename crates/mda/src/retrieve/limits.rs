@@ -16,6 +16,9 @@ pub(super) const HEADER: usize = 1024 * 1024;
 /// Letters looked at, without touching the disk, before other sessions get their turn.
 pub(super) const LETTERS_PER_TURN: usize = 2_000;
 
+/// Letters read by SEARCH before other sessions get their turn: about a millisecond.
+pub(super) const LETTERS_READ_PER_TURN: usize = 64;
+
 /// Octets of a letter that SEARCH BODY and TEXT look through; the rest is not found.
 pub(super) const SEARCHED: usize = 32 * 1024 * 1024;
 
@@ -36,3 +39,7 @@ pub(super) const LAST_WORDS: usize = 1;
 
 /// Octets of header fields that one letter's answer may hold at once; the bodies are streamed.
 pub(super) const INLINE: usize = 8 * 1024 * 1024;
+
+/// Octets of a letter that is read through for its ENVELOPE, to be in the index from then on; of
+/// longer ones only the header is read.
+pub(super) const READ_THROUGH: u32 = 64 * 1024;

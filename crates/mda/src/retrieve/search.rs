@@ -2,10 +2,13 @@
 //! first; only letters that this does not decide are read.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use mailbox::{Content, Flags, Keyword, Letter};
+use mailbox::{Flags, Keyword, Letter, Mailbox, Mailboxes};
 use message::date::DateTime;
+use message::scan::Structure;
+use message::search::Needle;
 use message::values::{charset_to_text, search_text, text};
 use message::{header, scan};
 use protocol::imap::command::{Search, SearchReturn};
@@ -38,14 +41,31 @@ enum Test {
     Internal(DateOrder, Date),
     Sent(DateOrder, Date),
     Header(String, String),
-    Body(String),
-    Text(String),
+    Body(Wanted),
+    Text(Wanted),
 }
 
-/// A letter that is being read for a search.
-struct Reading {
-    content: Content,
+/// A string to look for in the text of letters.
+#[derive(Debug)]
+struct Wanted {
+    lower: String,
+    needle: Needle,
+}
+
+impl Wanted {
+    fn new(lower: String) -> Self {
+        Wanted { needle: Needle::new(&lower), lower }
+    }
+}
+
+/// A letter that is being read for a search: what the index knows of it, and what had to be read.
+struct Reading<'a> {
+    mailboxes: &'a Mailboxes,
+    mailbox: &'a Mailbox,
+    letter: &'a Letter,
+    structure: Option<Arc<Structure>>,
     header: Option<Bytes>,
+    octets: Option<Bytes>,
     text: Option<(String, String)>,
 }
 
@@ -77,7 +97,8 @@ impl Session {
                     Numbering::Sequence => one.sequence.get(),
                 });
             }
-            if place % limits::LETTERS_PER_TURN == 0 || reads {
+            let turn = if reads { limits::LETTERS_READ_PER_TURN } else { limits::LETTERS_PER_TURN };
+            if place % turn == 0 {
                 tokio::task::yield_now().await;
                 if self.is_over() {
                     break;
@@ -99,9 +120,16 @@ impl Session {
         if let Some(known) = test.without_reading(selected, &one) {
             return known;
         }
-        // A letter that is gone, or cannot be read, is not found.
-        let Ok(content) = selected.mailbox.content(&one.letter) else { return false };
-        let mut reading = Reading { content, header: None, text: None };
+        let mailboxes = &self.shared.mailboxes;
+        let mut reading = Reading {
+            mailboxes,
+            mailbox: &selected.mailbox,
+            letter: &one.letter,
+            structure: mailboxes.structure(&selected.mailbox, &one.letter).map(Arc::new),
+            header: None,
+            octets: None,
+            text: None,
+        };
         test.with_reading(selected, &one, &mut reading)
     }
 }
@@ -165,8 +193,8 @@ fn prepare(key: &SearchKey, selected: &Selected, charset: &str) -> Result<Test, 
             Test::And(vec![Test::Recent, Test::Not(Box::new(Test::Flag(Flags::SEEN)))])
         }
         SearchKey::Header { field, value } => Test::Header(field_name(field), decode(value)),
-        SearchKey::Body(value) => Test::Body(decode(value)),
-        SearchKey::Text(value) => Test::Text(decode(value)),
+        SearchKey::Body(value) => Test::Body(Wanted::new(decode(value))),
+        SearchKey::Text(value) => Test::Text(Wanted::new(decode(value))),
         SearchKey::Internal(order, date) => Test::Internal(*order, *date),
         SearchKey::Sent(order, date) => Test::Sent(*order, *date),
         SearchKey::Larger(size) => Test::Larger(*size),
@@ -225,13 +253,13 @@ impl Test {
             Test::Smaller(size) => u64::from(letter.size) < *size,
             Test::Internal(order, date) => compares(*order, day(letter.internal_date()), *date),
             // RFC 3501 §6.4.4: TEXT and BODY with an empty string match every letter.
-            Test::Body(wanted) | Test::Text(wanted) if wanted.is_empty() => true,
+            Test::Body(wanted) | Test::Text(wanted) if wanted.lower.is_empty() => true,
             Test::Sent(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => return None,
         })
     }
 
     /// The answer, reading what is needed.
-    fn with_reading(&self, selected: &Selected, one: &Numbered, reading: &mut Reading) -> bool {
+    fn with_reading(&self, selected: &Selected, one: &Numbered, reading: &mut Reading<'_>) -> bool {
         if let Some(known) = self.without_reading(selected, one) {
             return known;
         }
@@ -246,53 +274,117 @@ impl Test {
                 reading.sent().is_some_and(|sent| compares(*order, Some(sent), *date))
             }
             Test::Header(name, wanted) => reading.has_field(name, wanted),
-            Test::Body(wanted) => reading.text(&one.letter).1.contains(wanted),
+            Test::Body(wanted) => reading.has_in_body(wanted),
             Test::Text(wanted) => {
-                let (header, body) = reading.text(&one.letter);
-                header.contains(wanted) || body.contains(wanted)
+                reading.text().0.contains(&wanted.lower) || reading.has_in_body(wanted)
             }
             _ => false,
         }
     }
 }
 
-impl Reading {
+impl Reading<'_> {
+    /// The header; empty for a letter that is gone or cannot be read, in which nothing is found.
     fn header(&mut self) -> Bytes {
-        let content = &self.content;
-        self.header.get_or_insert_with(|| header_of(content).unwrap_or_default()).clone()
+        if let Some(header) = &self.header {
+            return header.clone();
+        }
+        let read = || header_of(&self.mailbox.content(self.letter).ok()?).ok();
+        let header = read().unwrap_or_default();
+        self.header = Some(header.clone());
+        header
+    }
+
+    /// What the letter is made of. A short one that the index does not know is read through for it.
+    fn structure(&mut self) -> Arc<Structure> {
+        if let Some(structure) = &self.structure {
+            return structure.clone();
+        }
+        let octets = self.octets();
+        let structure = Arc::new(scan::scan(&octets));
+        if octets.len() as u64 == u64::from(self.letter.size) {
+            self.mailboxes.keep_structure(self.mailbox, self.letter, &structure);
+        }
+        self.structure.insert(structure).clone()
+    }
+
+    /// The envelope, where there is one without reading the header alone.
+    fn envelope(&mut self) -> Option<Arc<Structure>> {
+        if self.structure.is_none() && self.letter.size <= limits::READ_THROUGH {
+            return Some(self.structure());
+        }
+        self.structure.clone()
+    }
+
+    fn octets(&mut self) -> Bytes {
+        if let Some(octets) = &self.octets {
+            return octets.clone();
+        }
+        let read = || self.mailbox.content(self.letter).ok()?.read(0, limits::SEARCHED).ok();
+        let octets = read().unwrap_or_default();
+        self.octets = Some(octets.clone());
+        octets
     }
 
     /// The day of the Date field, in its own zone.
     fn sent(&mut self) -> Option<Date> {
-        let block = self.header();
-        let date = DateTime::parse(&header::value(&block, "Date")?)?;
+        let value = match self.envelope() {
+            Some(known) => known.envelope.date.clone()?,
+            None => header::value(&self.header(), "Date")?.to_vec(),
+        };
+        let date = DateTime::parse(&value)?;
         let local = date.moment.as_seconds() + i64::from(date.offset_minutes) * 60;
         day(Timestamp::from_seconds(local))
     }
 
     fn has_field(&mut self, name: &str, wanted: &str) -> bool {
+        // RFC 3501 §6.4.4: SUBJECT and its like speak of the envelope, which the index has.
+        if IN_ENVELOPE.iter().any(|known| known.eq_ignore_ascii_case(name))
+            && let Some(known) = self.envelope()
+        {
+            let envelope = &known.envelope;
+            let value = match name.to_ascii_lowercase().as_str() {
+                "subject" => &envelope.subject,
+                "in-reply-to" => &envelope.in_reply_to,
+                _ => &envelope.message_id,
+            };
+            let found = |value: &Vec<u8>| text(value).to_lowercase().contains(wanted);
+            return value.as_ref().is_some_and(found);
+        }
         let block = self.header();
         header::fields(&block)
             .filter(|field| field.is(&block, name))
             .any(|field| text(field.value(&block)).to_lowercase().contains(wanted))
     }
 
+    fn has_in_body(&mut self, wanted: &Wanted) -> bool {
+        if self.text.is_none() {
+            let (octets, structure) = (self.octets(), self.structure());
+            if let Some(known) = wanted.needle.is_in_body(&structure, &octets) {
+                return known;
+            }
+        }
+        self.text().1.contains(&wanted.lower)
+    }
+
     /// Header and body, decoded, in lower case.
-    fn text(&mut self, letter: &Letter) -> &(String, String) {
-        let content = &self.content;
-        self.text.get_or_insert_with(|| {
-            let octets = content.read(0, limits::SEARCHED).unwrap_or_default();
+    fn text(&mut self) -> &(String, String) {
+        if self.text.is_none() {
+            let (octets, structure) = (self.octets(), self.structure());
             // The decoder of a library is in there: what it cannot bear must not end the agent.
-            let found =
-                catch_unwind(AssertUnwindSafe(|| search_text(&scan::scan(&octets), &octets)));
+            let found = catch_unwind(AssertUnwindSafe(|| search_text(&structure, &octets)));
             let found = found.unwrap_or_else(|_| {
-                tracing::error!(uid = letter.uid, "a letter could not be searched");
+                tracing::error!(uid = self.letter.uid, "a letter could not be searched");
                 Default::default()
             });
-            (found.header.to_lowercase(), found.body.to_lowercase())
-        })
+            self.text = Some((found.header.to_lowercase(), found.body.to_lowercase()));
+        }
+        self.text.get_or_insert_default()
     }
 }
+
+/// Fields of the envelope that are kept as they were written.
+const IN_ENVELOPE: [&str; 3] = ["Subject", "Message-ID", "In-Reply-To"];
 
 fn day(moment: Timestamp) -> Option<Date> {
     let civil = moment.civil();

@@ -74,18 +74,18 @@ impl Selected {
 
     /// Letters of the view from this UID on are recent here.
     fn add_recent(&mut self, from: Uid) {
-        let first = self.view.place(from);
-        for place in first..self.view.len() {
-            if let Some(letter) = self.view.at(place) {
-                self.recent.insert(letter.uid.get());
-            }
+        let last = self.view.len().checked_sub(1).and_then(|last| self.view.at(last));
+        if let Some(last) = last.filter(|last| last.uid >= from) {
+            let mut pairs: Vec<(u32, u32)> = self.recent.ranges().collect();
+            pairs.push((from.get(), last.uid.get()));
+            self.recent = NumberSet::from_pairs(pairs);
         }
     }
 
     /// How many letters of the view are recent.
     pub(super) fn count_recent(&self) -> u32 {
-        let within = convert::uid_set(&self.recent);
-        count(self.view.within(&within).count())
+        let places = self.uid_places(&self.recent).into_iter();
+        count(places.map(|(from, to)| to - from).sum())
     }
 
     /// The largest sequence number.
@@ -159,10 +159,10 @@ impl Selected {
     pub(super) fn uids(&self, numbering: Numbering, set: &SequenceSet) -> Result<UidSet, Failure> {
         let mut uids = UidSet::new();
         for (from, to) in self.places(numbering, set)? {
-            for place in from..to {
-                if let Some(letter) = self.view.at(place) {
-                    uids.insert(letter.uid);
-                }
+            // All UIDs between two neighbours of the view are of letters that are gone.
+            let last = to.checked_sub(1).and_then(|last| self.view.at(last));
+            if let (Some(first), Some(last)) = (self.view.at(from), last) {
+                uids.insert_range(first.uid.get()..=last.uid.get());
             }
         }
         Ok(uids)
