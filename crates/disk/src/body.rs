@@ -114,6 +114,31 @@ impl Body {
         Body { pieces: first.chain(self.pieces.iter().cloned()).collect(), length }
     }
 
+    /// The same letter without its first `count` bytes; nothing is copied.
+    #[must_use]
+    pub fn without_start(&self, count: u64) -> Self {
+        let mut skip = count.min(self.length);
+        let length = self.length - skip;
+        let mut pieces = Vec::with_capacity(self.pieces.len());
+        for piece in self.pieces.iter() {
+            let of_piece = match piece {
+                Piece::Memory(bytes) => bytes.len() as u64,
+                Piece::File { length, .. } => *length,
+            };
+            let gone = skip.min(of_piece);
+            skip -= gone;
+            match piece {
+                _ if gone == of_piece => {}
+                Piece::Memory(bytes) => pieces.push(Piece::Memory(bytes.slice(gone as usize..))),
+                Piece::File { file, offset, length } => {
+                    let (file, offset, length) = (file.clone(), offset + gone, length - gone);
+                    pieces.push(Piece::File { file, offset, length });
+                }
+            }
+        }
+        Body { pieces: pieces.into(), length }
+    }
+
     /// The chunks in order: pieces in memory whole, pieces in files at most
     /// [`BODY_CHUNK`] bytes at a time. After an error there are no more.
     pub fn chunks(&self) -> Chunks {
@@ -255,6 +280,11 @@ mod tests {
                 assert_eq!(&read[..13], b"Received: x\r\n");
                 assert_eq!(&read[13..], &letter[..]);
                 assert_eq!(&body.read_start(100).unwrap()[..], &letter[..length.min(100)]);
+                for cut in [0, 5, 13, 13 + length / 2, 13 + length] {
+                    let rest = whole.without_start(cut as u64);
+                    assert_eq!(rest.length(), (13 + length - cut) as u64);
+                    assert_eq!(&rest.read_all(u64::MAX).unwrap()[..], &read[cut..]);
+                }
             }
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "no file has a name");

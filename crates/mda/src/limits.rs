@@ -9,3 +9,7 @@ pub const TRACE_ROOM: u64 = 64 * 1024;
 /// Recipients of one LMTP transaction. The MTA groups by mailbox store and splits above this; each
 /// gets a file of its own.
 pub const RECIPIENTS: usize = 1000;
+
+/// How much of a letter is looked at for the marks of the transfer agent, in bytes: as much as that
+/// looks at itself.
+pub(crate) const HEADER_LOOKED_AT: usize = 128 * 1024;

@@ -113,13 +113,16 @@ pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
     let relay = Relay::new(context.clone(), queue, (transport.clone(), signer), directory);
     control::answer(&context, &relay);
     let relaying = tokio::spawn(relay.run());
-    let accepting = listen(sockets, &context, &Arc::new(desk))?;
+    let desk = Arc::new(desk);
+    let keeping = tokio::spawn(desk.clone().keep());
+    let accepting = listen(sockets, &context, &desk)?;
     context.ready();
     for task in accepting {
         // A task that panicked has been logged; the others go on.
         let _ = task.await;
     }
     let _ = relaying.await;
+    let _ = keeping.await;
     context.tasks.idle().await;
     transport.close();
     Ok(())

@@ -20,6 +20,17 @@ pub(crate) const HEADER_LOOKED_AT: usize = 128 * 1024;
 /// people on over one connection.
 pub(crate) const RELAY_ERRORS: u32 = 10_000;
 
+/// Spans of rates.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// Likewise.
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// How often what the greylist learnt is written down.
+pub(crate) const GREYLIST_SAVED: Duration = Duration::from_secs(60);
+
+/// Largest file of the greylist that is read, in bytes.
+pub(crate) const GREYLIST_BYTES: u64 = 32 << 20;
+
 /// How often the owner of an account is told that letters are held.
 pub(crate) const HELD_NOTICE_EVERY: Duration = Duration::from_secs(3600);
 

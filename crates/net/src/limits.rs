@@ -83,3 +83,12 @@ pub const IPC_POOL: usize = 8;
 
 /// How long an IPC peer may take to accept a frame, or to say hello.
 pub const IPC_WRITE: Duration = Duration::from_secs(10);
+
+/// Octets of a PROXY header of version 2 after its first sixteen: addresses and a few notes.
+pub const PROXY_HEADER: usize = 2048;
+
+/// How long a proxy may take to say for whom it speaks. It says so at once.
+pub const PROXY_WAIT: Duration = Duration::from_secs(5);
+
+/// Connections of proxies at once of which it is not known yet for whom they are.
+pub const PROXIED: usize = 256;

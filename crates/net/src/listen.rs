@@ -20,8 +20,9 @@ use tokio::sync::mpsc;
 
 use crate::cancel::Cancel;
 use crate::clock::Clock;
-use crate::limits::{ACCEPT_PAUSE, BACKLOG, TURN_AWAY_WAIT, TURNED_AWAY};
+use crate::limits::{ACCEPT_PAUSE, BACKLOG, PROXIED, TURN_AWAY_WAIT, TURNED_AWAY};
 use crate::longpath::ShortPath;
+use crate::proxy;
 use crate::stream::{Peer, Stream};
 use crate::tasks::Tasks;
 
@@ -85,6 +86,17 @@ pub struct Admission {
 struct Counts {
     limits: Mutex<Bounds>,
     open: Mutex<Open>,
+    proxies: Mutex<Option<Proxies>>,
+}
+
+/// Which addresses are proxies that say who is connected.
+#[derive(Clone)]
+struct Proxies(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxies")
+    }
 }
 
 /// How many sessions there may be.
@@ -260,11 +272,23 @@ impl Listener {
         S: Future<Output = ()> + Send + 'static,
     {
         let turned_away = Tasks::new();
+        let (introduced, mut introductions) = mpsc::channel(PROXIED);
         loop {
             let (stream, peer) = tokio::select! {
                 biased;
                 () = hall.stop.cancelled() => return,
-                accepted = self.accept(&hall.clock) => accepted,
+                Some(accepted) = introductions.recv() => accepted,
+                accepted = self.accept(&hall.clock) => {
+                    if !hall.admission.is_proxy(&accepted.1) {
+                        accepted
+                    } else {
+                        let (clock, introduced) = (hall.clock.clone(), introduced.clone());
+                        if turned_away.count() < PROXIED {
+                            turned_away.spawn(introduce(accepted, clock, introduced));
+                        }
+                        continue;
+                    }
+                }
             };
             match hall.admission.admit(&peer) {
                 Ok(permit) => {
@@ -310,6 +334,21 @@ pub struct Hall {
     pub clock: Clock,
 }
 
+/// Lets a proxy say who is connected. One that does not is not served: what it brings could be
+/// anybody's.
+async fn introduce(
+    (mut stream, proxy): (Stream, Peer),
+    clock: Clock,
+    introduced: mpsc::Sender<(Stream, Peer)>,
+) {
+    match proxy::read(&mut stream, &clock).await {
+        Ok(peer) => {
+            let _ = introduced.send((stream, peer.unwrap_or(proxy))).await;
+        }
+        Err(error) => tracing::warn!(%proxy, %error, "a proxy does not say who is connected"),
+    }
+}
+
 /// Says `line`, then closes in such a way that the line arrives.
 async fn turn_away(mut stream: Stream, line: &'static [u8], clock: Clock) {
     let talk = async {
@@ -337,8 +376,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 impl Admission {
     /// Nobody is in yet.
     pub fn new(bounds: Bounds) -> Self {
-        let counts = Counts { limits: Mutex::new(bounds), open: Mutex::default() };
+        let counts = Counts {
+            limits: Mutex::new(bounds),
+            open: Mutex::default(),
+            proxies: Mutex::default(),
+        };
         Admission { shared: Arc::new(counts) }
+    }
+
+    /// Says which addresses are proxies: their connections begin with a PROXY header, and count as
+    /// those of whom it names.
+    pub fn trust_proxies(&self, is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static) {
+        let proxies = Proxies(Arc::new(is_proxy));
+        *self.shared.proxies.lock().unwrap_or_else(PoisonError::into_inner) = Some(proxies);
+    }
+
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        let proxies = self.shared.proxies.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*proxies, peer.ip()) {
+            (Some(Proxies(is_proxy)), Some(ip)) => is_proxy(ip),
+            _ => false,
+        }
     }
 
     /// Changes the bounds; those who are in stay.

@@ -16,6 +16,9 @@ use protocol::time::Timestamp;
 pub enum Origin {
     /// Taken from somebody else with a 250.
     Accepted,
+    /// Likewise, from somebody who may have given another's address as the sender's: nobody is told
+    /// by letter what becomes of it.
+    Unproven,
     /// Made here: a bounce, a notice, an answer; `cause` says because of which journey.
     Generated,
 }
@@ -275,6 +278,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Origin::Accepted => "accepted",
+            Origin::Unproven => "unproven",
             Origin::Generated => "generated",
         })
     }
@@ -286,6 +290,7 @@ impl FromStr for Origin {
     fn from_str(word: &str) -> Result<Self, ()> {
         match word {
             "accepted" => Ok(Origin::Accepted),
+            "unproven" => Ok(Origin::Unproven),
             "generated" => Ok(Origin::Generated),
             _ => Err(()),
         }

@@ -218,7 +218,7 @@ impl QueueStore {
     fn insert(&mut self, sequence: Sequence, item: Item, time: Timestamp) {
         let letter = item.letter.clone();
         let came = match letter.origin {
-            Origin::Accepted => Act::Accepted,
+            Origin::Accepted | Origin::Unproven => Act::Accepted,
             Origin::Generated => Act::Generated,
         };
         for recipient in &letter.recipients {

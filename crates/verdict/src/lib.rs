@@ -5,4 +5,24 @@
 //! time. Nothing here refuses or files a letter: the transfer agent asks and acts, and writes what
 //! it was told into the letter's journey.
 
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod authentication;
+pub mod dkim;
+pub mod dmarc;
+pub mod greylist;
+pub mod iprev;
+pub mod junk;
 pub mod limits;
+pub mod lists;
+pub mod lookup;
+pub mod meter;
+pub mod spf;
+
+#[cfg(test)]
+mod memory;

@@ -14,6 +14,9 @@ use protocol::smtp::server::{EndAnswer, Hello, Mail, Verdict};
 use service::trail::{Event, Kind, Outcome};
 
 use super::Deliveries;
+use super::filing::{self, Standing};
+use super::ruled::{self, Parcel};
+use crate::limits::HEADER_LOOKED_AT;
 
 /// A letter on its way in.
 pub(super) struct Letter {
@@ -118,43 +121,48 @@ impl Letter {
             (None, Err(error)) => return EndAnswer::Whole(Err(rejection(error.into()))),
             (None, Ok(body)) => body,
         };
+        let standing = standing(&body);
         let hostname = shared.config.current().hostname();
         let trace = Trace { journey, sender: &sender, smtputf8, hello, by: hostname.as_str() };
-        let now = shared.clock.now();
+        let now = DateTime::utc(shared.clock.now());
         let started = shared.clock.tick();
-        let mut to = Vec::with_capacity(recipients.len());
+        let bytes = body.length();
+        let mut parcels = Vec::with_capacity(recipients.len());
         for recipient in &recipients {
-            let fields = trace.fields(&recipient.address, DateTime::utc(now));
+            let trace = trace.fields(&recipient.address, now);
             for (account, quota) in &recipient.mailboxes {
-                to.push(Recipient {
-                    account: account.clone(),
-                    mailbox: MailboxName::inbox(),
-                    address: recipient.address.clone(),
-                    trace: fields.clone(),
+                parcels.push(Parcel {
+                    journey,
+                    sender: &sender,
+                    smtputf8,
+                    body: &body,
+                    trace: trace.clone(),
+                    recipient: &recipient.address,
+                    account,
                     quota: *quota,
+                    standing,
+                    now,
                 });
             }
         }
-        let bytes = body.length();
-        let mut results =
-            shared.mailboxes.deliver(Delivery { journey, body, recipients: to }).await;
+        let mut results = place(shared, &parcels).await.into_iter();
         let took = shared.clock.tick().since(started);
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(recipients.len());
-        for recipient in recipients {
-            let of_this: Vec<_> = results.drain(..recipient.mailboxes.len()).collect();
-            let outcome = together(of_this);
-            let mut event = Event::new(Kind::Stored, journey)
-                .from(bare(&sender))
-                .to(&recipient.address)
-                .outcome(outcome.as_ref().err().map_or(Outcome::Ok, weight))
-                .text(match &outcome {
-                    Ok(placed) if placed.repeated => "INBOX, for the second time".to_owned(),
-                    Ok(placed) => format!("INBOX, UID {}", placed.uid),
-                    Err(why) => why.to_string(),
-                });
-            event.bytes = Some(bytes);
-            event.took_us = u64::try_from(took.as_micros()).ok();
-            shared.trail.record(event);
+        for recipient in &recipients {
+            let outcome = together(results.by_ref().take(recipient.mailboxes.len()));
+            if !matches!(&outcome, Ok(Place::Nowhere)) {
+                let mut event = Event::new(Kind::Stored, journey)
+                    .from(bare(&sender))
+                    .to(&recipient.address)
+                    .outcome(outcome.as_ref().err().map_or(Outcome::Ok, weight))
+                    .text(match &outcome {
+                        Ok(place) => place.to_string(),
+                        Err(why) => why.to_string(),
+                    });
+                event.bytes = Some(bytes);
+                event.took_us = u64::try_from(took.as_micros()).ok();
+                shared.trail.record(event);
+            }
             match &outcome {
                 Ok(_) => shared.stored.increment(),
                 Err(why) => count(shared, why),
@@ -163,6 +171,77 @@ impl Letter {
         }
         EndAnswer::Each(verdicts)
     }
+}
+
+/// Where a letter came to rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a mailbox.
+    Mailbox(MailboxName, Delivered),
+    /// Where rules put it, in words.
+    Ruled(String),
+    /// A rule made an end of it, and has said so.
+    Nowhere,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Mailbox(name, placed) if placed.repeated => {
+                write!(f, "{name}, for the second time")
+            }
+            Place::Mailbox(name, placed) => write!(f, "{name}, UID {}", placed.uid),
+            Place::Ruled(words) => f.write_str(words),
+            Place::Nowhere => f.write_str("nowhere"),
+        }
+    }
+}
+
+/// Each copy to its place: those of accounts without rules together, behind one barrier; then those
+/// that rules decide on. The answers are in the order of the copies.
+async fn place(shared: &Deliveries, parcels: &[Parcel<'_>]) -> Vec<Result<Place, Rejection>> {
+    let mut to = Vec::with_capacity(parcels.len());
+    let mut scripts = Vec::new();
+    for (index, parcel) in parcels.iter().enumerate() {
+        if let Some(active) = shared.rules.shelf.active(parcel.account) {
+            scripts.push((index, active));
+            continue;
+        }
+        to.push(Recipient {
+            account: parcel.account.clone(),
+            mailbox: filing::mailbox(shared, parcel.account, parcel.standing).await,
+            address: parcel.recipient.to_owned(),
+            trace: parcel.trace.clone(),
+            quota: parcel.quota,
+        });
+    }
+    let names: Vec<MailboxName> = to.iter().map(|one| one.mailbox.clone()).collect();
+    let mut stored = Vec::new().into_iter();
+    if let (Some(first), false) = (parcels.first(), to.is_empty()) {
+        let (journey, body) = (first.journey, first.body.clone());
+        stored = shared.mailboxes.deliver(Delivery { journey, body, recipients: to }).await.into_iter();
+    }
+    let mut names = names.into_iter();
+    let mut scripts = scripts.into_iter().peekable();
+    let mut places = Vec::with_capacity(parcels.len());
+    for (index, parcel) in parcels.iter().enumerate() {
+        places.push(match scripts.next_if(|(of, _)| *of == index) {
+            Some((_, active)) => ruled::deliver(shared, active, parcel).await,
+            None => match (names.next(), stored.next()) {
+                (Some(name), Some(Ok(delivered))) => Ok(Place::Mailbox(name, delivered)),
+                (_, Some(Err(error))) => Err(rejection(error)),
+                _ => Err(rejection(Error::NoSuchMailbox)),
+            },
+        });
+    }
+    places
+}
+
+/// How the letter stands by what the transfer agent wrote above it.
+fn standing(body: &disk::Body) -> Standing {
+    let start = body.read_start(HEADER_LOOKED_AT).unwrap_or_default();
+    let block = start.get(..message::header::length(&start)).unwrap_or(&start);
+    if message::junk::is_marked(block) { Standing::Junk } else { Standing::Wanted }
 }
 
 /// What is put in front of a letter.
@@ -208,16 +287,20 @@ pub(crate) fn mailbox_of(account: &Account) -> Result<(AccountId, Quota), Reject
 
 /// One verdict for a recipient whose letter goes to several mailboxes: it is delivered when it is
 /// in all of them. Those that have it already recognise the repeat.
-fn together(results: Vec<Result<Delivered, Error>>) -> Result<Delivered, Rejection> {
-    let mut last = Err(Error::NoSuchMailbox);
+fn together(results: impl Iterator<Item = Result<Place, Rejection>>) -> Result<Place, Rejection> {
+    let mut last = Err(rejection(Error::NoSuchMailbox));
     for result in results {
-        last = Ok(result.map_err(rejection)?);
+        match (result?, &last) {
+            // What is somewhere is not nowhere.
+            (Place::Nowhere, Ok(Place::Mailbox(..) | Place::Ruled(_))) => {}
+            (place, _) => last = Ok(place),
+        }
     }
-    last.map_err(rejection)
+    last
 }
 
 /// What a failure of the store is in SMTP. What nobody foresaw is 451, never 5xx.
-fn rejection(error: Error) -> Rejection {
+pub(super) fn rejection(error: Error) -> Rejection {
     match &error {
         Error::OverQuota => Rejection::mailbox_full(),
         Error::Full => Rejection::disk_low(),
@@ -251,7 +334,7 @@ fn count(shared: &Deliveries, why: &Rejection) {
     if why.is_temporary() { shared.put_off.increment() } else { shared.refused.increment() }
 }
 
-fn bare(path: &ReversePath) -> String {
+pub(super) fn bare(path: &ReversePath) -> String {
     path.address().map(ToString::to_string).unwrap_or_default()
 }
 

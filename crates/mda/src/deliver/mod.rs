@@ -5,7 +5,10 @@
 //! Not retrieval, and no storage: the `mailbox` crate does that. `session` is the dialogue,
 //! `letter` one transaction. Called by the agent's `serve`.
 
+mod filing;
 mod letter;
+mod ruled;
+mod sending;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ use service::trail::Trail;
 use service::{Context, Counter, Fatal};
 
 use crate::limits::{RECIPIENTS, TRACE_ROOM};
+use crate::rules::Rules;
 use session::Session;
 
 /// What all LMTP sessions share.
@@ -30,6 +34,7 @@ use session::Session;
 pub(crate) struct Deliveries {
     mailboxes: Mailboxes,
     directory: Arc<Renewing>,
+    rules: Rules,
     config: ConfigHandle,
     clock: Clock,
     trail: Trail,
@@ -42,10 +47,16 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    pub(crate) fn new(context: &Context, mailboxes: Mailboxes, directory: Arc<Renewing>) -> Self {
+    pub(crate) fn new(
+        context: &Context,
+        mailboxes: Mailboxes,
+        directory: Arc<Renewing>,
+        rules: Rules,
+    ) -> Self {
         Deliveries {
             mailboxes,
             directory,
+            rules,
             config: context.config.clone(),
             clock: context.clock.clone(),
             trail: context.trail.clone(),

@@ -89,6 +89,13 @@ impl Envelope {
         }
         Ok(before)
     }
+
+    /// Takes back the recipient that was added last, who is refused after all; `before` is what
+    /// [`add`](Self::add) gave.
+    pub(super) fn forget(&mut self, before: usize) {
+        self.targets.truncate(before);
+        self.named.pop();
+    }
 }
 
 fn is_postmaster_of(hostname: &Domain, path: &ForwardPath) -> bool {

@@ -23,6 +23,7 @@ use service::trail::{Event, Kind, Outcome as How};
 
 use super::envelope::{Envelope, Target};
 use super::handover::{self, Judgement, Outcome, Proven, Rest};
+use super::inspect::{Guest, Inspected, Suspect};
 use super::{Desk, Door, disk_rejection};
 use crate::courier::{Journal, Load};
 use crate::limits::{HANDOVER, HANDOVER_OVER, HEADER_LOOKED_AT};
@@ -36,6 +37,8 @@ pub(super) struct Incoming {
     pub(super) journey: JourneyId,
     pub(super) door: Door,
     pub(super) arrived: Timestamp,
+    /// Who brings it from outside, where that is looked at.
+    pub(super) guest: Option<Guest>,
     pub(super) mail: Mail,
     pub(super) envelope: Envelope,
     pub(super) spool: Spool,
@@ -101,6 +104,16 @@ pub(super) async fn take(
     if received::hops(block) > config.mta.max_hops as usize {
         return Err(Rejection::loop_detected());
     }
+    let Inspected { fields, body, proven } = match incoming.guest {
+        Some(guest) => {
+            let suspect = Suspect { sender: &incoming.mail.path, block, body: &body };
+            desk.inspect(guest, suspect, &config, &journal).await?
+        }
+        None => {
+            let proven = if incoming.door == Door::Relay { Proven::Yes } else { Proven::No };
+            Inspected { fields: Vec::new(), body, proven }
+        }
+    };
     let stamp = stamp(&config, &incoming.mail, &incoming.envelope.named, &bringer)
         .to_field(incoming.journey, incoming.arrived);
     let headers = match incoming.hash {
@@ -116,13 +129,9 @@ pub(super) async fn take(
         journey: incoming.journey,
         arrived: incoming.arrived,
         mail: Mail { parameters, ..incoming.mail },
-        proven: match incoming.door {
-            Door::Relay => Proven::Yes,
-            // Room: a verdict (SPF, DKIM) will prove senders here.
-            Door::Internet => Proven::No,
-        },
+        proven,
         targets: incoming.envelope.targets,
-        headers,
+        headers: joined(fields, headers),
         body,
     };
     let text = letter.place(desk, &config, &journal).await?;
@@ -133,6 +142,11 @@ pub(super) async fn take(
         .bytes(facts.octets);
     journal.record(with_message_id(event, &message_id));
     Ok(format!("{} {text}", letter.journey).into())
+}
+
+/// What was found out, above our Received line: RFC 8601 §5 wants it on top.
+fn joined(fields: Vec<u8>, headers: Bytes) -> Bytes {
+    if fields.is_empty() { headers } else { [&fields[..], &headers].concat().into() }
 }
 
 /// The signatures of a letter of ours and its Received line, with the facts in its journey.
@@ -306,7 +320,10 @@ impl Letter {
         let letter = NewLetter {
             journey: self.journey,
             cause: None,
-            origin: Origin::Accepted,
+            origin: match self.proven {
+                Proven::Yes => Origin::Accepted,
+                Proven::No => Origin::Unproven,
+            },
             arrived: self.arrived,
             expires: self.arrived.after(config.mta.lifetime),
             sender: self.mail.path.clone(),

@@ -5,7 +5,9 @@
 //! It sends nothing to other systems: that is `relay`, which works on what is queued here.
 
 mod envelope;
+mod guard;
 mod handover;
+mod inspect;
 mod letter;
 mod notice;
 mod session;
@@ -52,6 +54,9 @@ pub(crate) struct Desk {
     /// Where letters too large for memory wait, in files without names.
     spool: PathBuf,
     space: SpaceWatch,
+    /// For questions about those who bring letters.
+    dns: verdict::lookup::Dns,
+    guard: guard::Guard,
     notices: notice::Notices,
     accepted: Counter,
     refused: Counter,
@@ -74,6 +79,8 @@ impl Desk {
             context: context.clone(),
             directory,
             queue,
+            dns: inspect::Names::dns(&transport, &context.clock),
+            guard: guard::Guard::open(disk.clone(), context.paths.state().join("greylist")),
             transport,
             signer,
             space: SpaceWatch::new(disk.clone(), spool.clone(), low),

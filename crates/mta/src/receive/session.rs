@@ -1,6 +1,7 @@
 //! One session: the machine's questions are answered from the directory, the body goes into a
 //! spool, and every step is written into the journey of its letter.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use disk::Spool;
@@ -14,6 +15,7 @@ use protocol::smtp::server::{
 };
 use service::trail::{Direction, Event as TrailEvent, Kind, Outcome};
 
+use super::guard;
 use super::letter::{self, Bringer, Incoming};
 use super::{Desk, Door, disk_rejection};
 use crate::courier::Journal;
@@ -29,7 +31,6 @@ pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
     // Who does not listen gets no more patience than who does not speak.
     let write_stall = setting.write_stall.min(config.timeouts.command);
     let mut server = Server::new(Arc::new(config), clock.tick());
-    server.greet(clock.tick());
     let driver = Driver::with(server, stream, Setting { write_stall, ..setting });
     let mut talk = Talk {
         desk,
@@ -40,7 +41,10 @@ pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
         letter: None,
         journal: None,
         before: Vec::new(),
+        commands: 0,
+        errors: 0,
     };
+    talk.begin().await;
     talk.run().await;
 }
 
@@ -56,9 +60,62 @@ struct Talk {
     journal: Option<Journal>,
     /// Replies before the first letter.
     before: Vec<(Exchange, Shade)>,
+    /// Commands since the last letter was taken.
+    commands: u32,
+    /// Refusals so far.
+    errors: u32,
 }
 
 impl Talk {
+    /// Greets, or turns away: who comes too often, or talks first.
+    async fn begin(&mut self) {
+        let guarded = (self.door == Door::Internet).then(|| self.peer.ip()).flatten();
+        if let Some(ip) = guarded {
+            let admitted = match self.desk.admit(ip) {
+                Ok(()) => self.wait_for_greeting(ip).await,
+                refused => refused,
+            };
+            if let Err(rejection) = admitted {
+                tracing::info!(peer = %self.peer, %rejection, "turned away");
+                let event = TrailEvent::anonymous(Kind::Refused).peer(&self.peer);
+                let event = event.outcome(Outcome::Temporary).text(&rejection);
+                self.desk.context.trail.record(event);
+                let now = self.driver.clock().tick();
+                self.driver.machine().refuse(now, &rejection);
+                return;
+            }
+        }
+        let now = self.driver.clock().tick();
+        self.driver.machine().greet(now);
+    }
+
+    /// Lets a client wait for the greeting, which most that send junk do not do.
+    async fn wait_for_greeting(&mut self, ip: IpAddr) -> Result<(), Rejection> {
+        let config = self.desk.context.config.current();
+        let delay = config.antispam.greet_delay;
+        if delay.is_zero() || config.antispam.trusts(ip) {
+            return Ok(());
+        }
+        let clock = self.driver.clock().clone();
+        tokio::select! {
+            () = clock.sleep(delay) => {}
+            // Only the end of the connection is an event before the greeting.
+            _ = self.driver.next() => {}
+        }
+        if self.driver.machine().talked_early() { Err(guard::spoke_first()) } else { Ok(()) }
+    }
+
+    /// An answer that is a refusal comes later each time, where the configuration says so.
+    async fn linger(&mut self) {
+        self.errors = self.errors.saturating_add(1);
+        let config = self.desk.context.config.current();
+        let wait = guard::tarpit(&config.antispam, self.errors);
+        if self.door == Door::Internet && !wait.is_zero() {
+            let clock = self.driver.clock().clone();
+            clock.sleep(wait).await;
+        }
+    }
+
     async fn run(&mut self) {
         let drain = self.desk.context.drain.clone();
         let mut draining = false;
@@ -89,11 +146,19 @@ impl Talk {
             Event::Hello(hello) => self.hello = Some(hello),
             Event::StartTls(question) => self.start_tls(question).await,
             Event::Mail(question, mail) => {
-                let verdict = self.mail(mail);
+                let verdict = self.mail(mail).await;
+                if verdict.is_err() {
+                    self.linger().await;
+                }
+                let now = self.driver.clock().tick();
                 self.driver.machine().answer_mail(now, question, verdict);
             }
             Event::Rcpt(question, rcpt) => {
                 let verdict = self.rcpt(rcpt);
+                if verdict.is_err() {
+                    self.linger().await;
+                }
+                let now = self.driver.clock().tick();
                 self.driver.machine().answer_rcpt(now, question, verdict);
             }
             Event::Body(piece) => {
@@ -111,6 +176,9 @@ impl Talk {
                     _ => Err(Rejection::internal("the end of a letter that had no beginning")),
                 };
                 self.count(verdict.is_ok());
+                if verdict.is_ok() {
+                    self.commands = 0;
+                }
                 if let (Err(rejection), Some(journal)) = (&verdict, &self.journal) {
                     tracing::info!(peer = %self.peer, %rejection, "letter refused");
                     letter::record_refused(journal, rejection, None);
@@ -142,7 +210,7 @@ impl Talk {
         }
     }
 
-    fn mail(&mut self, mail: Mail) -> Result<(), Rejection> {
+    async fn mail(&mut self, mail: Mail) -> Result<(), Rejection> {
         let context = &self.desk.context;
         let journey = mail.parameters.journey.unwrap_or_else(|| self.desk.new_journey());
         let journal = Journal::new(&context.trail, journey);
@@ -151,6 +219,12 @@ impl Talk {
         }
         self.journal = Some(journal.clone());
         let since_start = std::time::Duration::from_micros(context.clock.tick().as_micros());
+        if let (Door::Internet, Some(ip)) = (self.door, self.peer.ip())
+            && let Err(rejection) = self.desk.admit_letter(ip)
+        {
+            letter::record_refused(&journal, &rejection, None);
+            return Err(rejection);
+        }
         let size = mail.parameters.size.unwrap_or(0);
         if let Err(error) = self.desk.space.check(since_start, size) {
             let rejection = disk_rejection(&error);
@@ -158,9 +232,18 @@ impl Talk {
             letter::record_refused(&journal, &rejection, None);
             return Err(rejection);
         }
+        let guest = match (self.door, self.peer.ip()) {
+            (Door::Internet, Some(ip)) => {
+                let helo = self.hello.as_ref().map_or("", |hello| &*hello.name).to_owned();
+                let desk = self.desk.clone();
+                desk.meet((ip, &helo), &mail.path, &journal).await
+            }
+            _ => None,
+        };
         self.letter = Some(Incoming {
             journey,
             door: self.door,
+            guest,
             arrived: context.clock.now(),
             mail,
             envelope: Default::default(),
@@ -186,7 +269,28 @@ impl Talk {
         let shown = rcpt.path.to_string();
         let shown = shown.trim_matches(['<', '>']);
         let hostname = config.hostname();
-        match letter.envelope.add(rcpt, self.door, (&directory, &config.mta, &hostname)) {
+        let admitted = match &letter.guest {
+            Some(guest) => {
+                let from = (guest, &letter.mail.path);
+                self.desk.admit_recipient(from, shown, &config, journal)
+            }
+            None => Ok(()),
+        };
+        let added = letter.envelope.add(rcpt, self.door, (&directory, &config.mta, &hostname));
+        // Who does not exist is not greylisted: that would only bring the question back.
+        let added = match (added, admitted) {
+            (Ok(before), Err(rejection)) => {
+                letter.envelope.forget(before);
+                Err(rejection)
+            }
+            (Err(rejection), _) if rejection == Rejection::no_such_mailbox() => {
+                let counted = letter.guest.as_ref().map(|guest| guest.ip);
+                let counted = counted.map_or(Ok(()), |ip| self.desk.unknown_recipient(ip));
+                Err(counted.err().unwrap_or(rejection))
+            }
+            (added, _) => added,
+        };
+        match added {
             Ok(before) => {
                 for target in letter.envelope.targets.iter().skip(before) {
                     if let Some(from) = &target.from {
@@ -223,6 +327,12 @@ impl Talk {
     }
 
     fn observed(&mut self, exchange: Exchange) {
+        self.commands = self.commands.saturating_add(1);
+        let most = self.desk.context.config.current().limits.commands_per_session;
+        if most != 0 && self.commands > most {
+            let now = self.driver.clock().tick();
+            self.driver.machine().refuse(now, &guard::too_many_commands());
+        }
         // The reply to STARTTLS is the last in the clear; it is reported when TLS stands already.
         let under_tls = exchange.verb != Verb::StartTls && self.driver.machine().tls().is_some();
         let shade = if under_tls { Shade::Encrypted } else { Shade::Clear };

@@ -26,6 +26,8 @@ use crate::courier::{Means, Transport};
 use crate::reason::{Failure, Reason};
 use crate::sign::Signer;
 
+mod verdicts;
+
 /// What the delivery agent got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Delivered {

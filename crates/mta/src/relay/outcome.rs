@@ -5,7 +5,7 @@ use protocol::address::ReversePath;
 use protocol::reply::{EnhancedCode, Reply};
 use protocol::smtp::parameters::Notify;
 use protocol::time::Timestamp;
-use queue::{Change, NewLetter, Progress, Recipient, Said, State, Wait};
+use queue::{Change, NewLetter, Origin, Progress, Recipient, Said, State, Wait};
 use service::trail::{Event, Kind, Outcome};
 
 use super::attempt::Trip;
@@ -175,6 +175,10 @@ impl Trip {
             // RFC 5321 §4.5.5: a report about a report would go in circles.
             return Some("null-reverse-path");
         }
+        if letter.origin == Origin::Unproven {
+            // Who is named as the sender may never have written it: no backscatter.
+            return Some("unproven-sender");
+        }
         // RFC 3461 §4.1.
         match letter.recipients[index].parameters.notify {
             Some(Notify::Never | Notify::On { failure: false, .. }) => Some("notify-never"),
@@ -211,6 +215,7 @@ impl Trip {
         if after.is_zero()
             || letter.delay_told
             || letter.sender.is_null()
+            || letter.origin == Origin::Unproven
             || now.since(letter.arrived) < after
         {
             return;

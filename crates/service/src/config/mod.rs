@@ -3,6 +3,7 @@
 //! the layers and the faults, `handle` what happens at reload. `deploy/posthaste.toml` is the same
 //! list with comments for people, and a test compares the two.
 
+mod antispam;
 mod handle;
 mod load;
 pub mod values;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use protocol::address::Domain;
 use serde::{Deserialize, Serialize};
 
+pub use antispam::{Antispam, Measure, NetworkRange};
 pub use handle::{ConfigHandle, Reload};
 pub use load::{DEFAULT_PATH, Fault, Faults, allowed_keys, load, parse};
 pub use values::{
@@ -43,6 +45,8 @@ pub struct Config {
     pub mta: Mta,
     /// What we sign.
     pub dkim: Dkim,
+    /// What is asked about mail from other systems.
+    pub antispam: Antispam,
     /// Bounds.
     pub limits: Limits,
     /// The journey.
@@ -76,6 +80,9 @@ pub struct Listen {
     pub bind: Vec<IpAddr>,
     /// Added to each port, so that tests and labs need no root.
     pub port_offset: u16,
+    /// Addresses and networks of load balancers that say by the PROXY protocol who is connected; they
+    /// must say it.
+    pub proxy_from: Vec<NetworkRange>,
     /// Mail from other systems (RFC 5321), by the MTA.
     pub smtp: u16,
     /// Submission under TLS (RFC 8314 §3.3), by the MSA.
@@ -211,6 +218,12 @@ pub struct Limits {
     pub sessions_per_address: usize,
     /// Wrong commands after which a session is closed.
     pub errors_per_session: u32,
+    /// Commands of a session without a letter after which it is closed; 0: no bound.
+    pub commands_per_session: u32,
+    /// Connections to port 25 that one address (one /64 of IPv6) may open in a minute; 0: no bound.
+    pub connections_per_minute: u32,
+    /// Letters that one address may bring to port 25 in an hour; 0: no bound.
+    pub letters_per_hour: u32,
     /// How long an SMTP session may say nothing (RFC 5321 §4.5.3.2.7: 5 minutes).
     #[serde(with = "values::duration")]
     pub idle: Duration,
@@ -256,6 +269,7 @@ impl Default for Listen {
         Listen {
             bind: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             port_offset: 0,
+            proxy_from: Vec::new(),
             smtp: 25,
             submissions: 465,
             submission: 587,
@@ -324,6 +338,9 @@ impl Default for Limits {
             sessions: 1000,
             sessions_per_address: 50,
             errors_per_session: 20,
+            commands_per_session: 5000,
+            connections_per_minute: 0,
+            letters_per_hour: 0,
             idle: Duration::from_secs(300),
             imap_idle: Duration::from_secs(1800),
             submission_recipients_per_hour: 500,
