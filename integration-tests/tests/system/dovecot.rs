@@ -97,7 +97,7 @@ impl Drop for Dovecot {
 }
 
 /// `mail` of Debian.
-const MAIL_ID: u32 = 8;
+pub(crate) const MAIL_ID: u32 = 8;
 
 const CONFIG: &str = "\
 base_dir = ROOT/run

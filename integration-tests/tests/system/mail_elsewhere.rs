@@ -45,7 +45,7 @@ fn dovecot_is_read_as_well() {
 }
 
 /// IMAP over TLS and with STARTTLS.
-const IMAP: &str = "\
+pub(crate) const IMAP: &str = "\
 base_dir = ROOT/run
 instance_name = posthaste-imap-test
 protocols = imap

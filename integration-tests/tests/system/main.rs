@@ -4,19 +4,23 @@
 #![allow(clippy::print_stderr)]
 
 mod bad_input;
+mod clocks;
 mod cluster;
 mod crash;
 mod curl;
 mod demo;
 mod dialogues;
+mod disks;
 mod dkim;
 mod dovecot;
+mod faults;
 mod init;
 mod ledger;
 mod letters;
 mod mail;
 mod mail_elsewhere;
 mod mbsync;
+mod migrate;
 mod msmtp;
 mod mutt;
 mod postfix;

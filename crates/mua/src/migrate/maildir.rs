@@ -60,9 +60,12 @@ fn is_maildir(place: &Path) -> bool {
     place.join("cur").is_dir() && place.join("new").is_dir()
 }
 
-/// A level of a name: modified UTF-7 as Courier and Dovecot write it, or UTF-8 as it is.
+/// A level of a name: modified UTF-7 as Courier and Dovecot write it, or UTF-8 as it is. What may
+/// not stand in a folder's name is encoded though it is ASCII, against RFC 3501 §5.1.3.
 fn decoded(level: &str) -> String {
-    utf7::decode(level.as_bytes()).unwrap_or_else(|_| level.to_owned())
+    let hidden = [("&AC4-", "."), ("&ADo-", ":"), ("&AH4-", "~"), ("&AC8-", "_")];
+    let plain = hidden.iter().fold(level.to_owned(), |text, (code, c)| text.replace(code, c));
+    utf7::decode(plain.as_bytes()).unwrap_or_else(|_| level.to_owned())
 }
 
 fn directories(place: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {

@@ -127,8 +127,12 @@ pub(super) fn read(path: &Path, start: u64, length: u64) -> Result<Option<Letter
 fn letter(raw: &[u8]) -> Option<Letter> {
     let first = raw.iter().position(|octet| *octet == b'\n').map_or(raw.len(), |at| at + 1);
     let (separator, rest) = raw.split_at(first);
-    // The empty line before the next letter belongs to the format.
-    let rest = rest.strip_suffix(b"\r\n").or_else(|| rest.strip_suffix(b"\n")).unwrap_or(rest);
+    // The empty line before the next letter belongs to the format; the last letter may lack it.
+    let rest = match rest {
+        [.., b'\n', b'\r', b'\n'] => &rest[..rest.len() - 2],
+        [.., b'\n', b'\n'] => &rest[..rest.len() - 1],
+        _ => rest,
+    };
     let mut unquoted = Vec::with_capacity(rest.len());
     for line in rest.split_inclusive(|octet| *octet == b'\n') {
         let quoted = line.iter().take_while(|octet| **octet == b'>').count();
@@ -239,12 +243,8 @@ mod tests {
         assert_eq!(letters.len(), 3);
         let one = letters[0].as_ref().unwrap();
         assert_eq!(
-            one.octets,
-            b"Subject: one\r\n\r\nFrom me\r\n>From\r\nFrom the start, no separator\r\n"
-                .as_slice()
-                .iter()
-                .copied()
-                .collect::<Vec<u8>>()
+            one.octets.as_slice(),
+            b"Subject: one\r\n\r\nFrom me\r\n>>From\r\nFrom the start, no separator\r\n"
         );
         assert_eq!(one.flags.len(), 1);
         assert!(letters[1].is_none(), "expunged");
