@@ -118,6 +118,10 @@ pub trait Store: Send + 'static {
     /// All that was laid out when the sync began is durable: files that were replaced can go,
     /// memory can be given back.
     fn checkpointed(&mut self);
+
+    /// The end: everything is laid out and durable, the log is empty. What would spare the next
+    /// start some work can be noted; after a crash nothing of it is there.
+    fn closed(&mut self) {}
 }
 
 /// What [`GroupCommit::step`] did and what it waits for.
@@ -541,7 +545,10 @@ impl<S: Store> GroupCommit<S> {
             None => self.checkpoint_now(),
         };
         match closed.and_then(|()| self.log.write_checkpoint()) {
-            Ok(()) => Step::Closed,
+            Ok(()) => {
+                self.store.closed();
+                Step::Closed
+            }
             Err(error) => {
                 self.phase = Phase::Failed(error);
                 Step::Closed

@@ -113,3 +113,9 @@ pub const INDEX_WAITING: usize = 4_096;
 /// Changed index entries after which a flush is asked for: the index is only a cache, so that a
 /// flush each time would buy nothing.
 pub const INDEX_FLUSH_AFTER: u32 = 256;
+
+/// Mailboxes out of memory of whose Maildirs it is remembered that nothing unknown is in them.
+pub const NOTED_MAILBOXES: usize = 10_000;
+
+/// Bytes of the note about them that are read at a start: longer ones are not ours.
+pub const NOTED_BYTES: u64 = 8 * 1024 * 1024;

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use disk::Crc32c;
+
 use crate::change::{keyword_word, keywords};
 use crate::checksum::crc32c;
 use crate::ids::{MailboxId, Uid};
@@ -19,8 +21,41 @@ use crate::state::State;
 const FIRST_LINE: &[u8; 32] = b"posthaste mailbox snapshot 1   \n";
 const HEADER: usize = 128;
 
-/// The bytes of a snapshot of `state` before log segment `segment`.
-pub(crate) fn write(state: &State, segment: u32) -> Vec<u8> {
+/// Records read or written at once: about a megabyte, however many there are.
+const PIECE: usize = 25_600 * LETTER_RECORD;
+
+/// Where a snapshot is read from: all of a buffer from an offset on, or an error.
+pub(crate) type Source<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> disk::Result<()>;
+
+/// Where it is written to.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(u64, &[u8]) -> disk::Result<()>;
+
+/// Writes a snapshot of `state` before log segment `segment`, piece by piece; answers its length.
+pub(crate) fn write(state: &State, segment: u32, put: Sink<'_>) -> disk::Result<u64> {
+    let mut at = HEADER as u64;
+    let mut records = Crc32c::new();
+    let mut piece = Vec::with_capacity(PIECE.min(state.letters.len() * LETTER_RECORD));
+    for letter in state.letters.iter() {
+        piece.extend_from_slice(&letter.to_record());
+        if piece.len() >= PIECE {
+            records = records.update(&piece);
+            put(at, &piece)?;
+            at += piece.len() as u64;
+            piece.clear();
+        }
+    }
+    let records = records.update(&piece).finish();
+    put(at, &piece)?;
+    at += piece.len() as u64;
+    let text = text(state);
+    put(at, text.as_bytes())?;
+    // Last: until it is there, what lies there is no snapshot.
+    put(0, &header(state, segment, (records, &text)))?;
+    Ok(at + text.len() as u64)
+}
+
+/// Keywords, their sets, foreign names.
+fn text(state: &State) -> String {
     let mut text = String::new();
     text.push_str(&format!("keywords {}\n", keyword_word(state.keywords.all())));
     for set in state.keywords.sets() {
@@ -29,12 +64,11 @@ pub(crate) fn write(state: &State, segment: u32) -> Vec<u8> {
     for (uid, name) in state.names.iter() {
         text.push_str(&format!("name {uid} {}\n", line::word(Some(name))));
     }
-    let mut out = vec![0; HEADER];
-    out.reserve(state.letters.len() * LETTER_RECORD + text.len());
-    state.letters.iter().for_each(|letter| out.extend_from_slice(&letter.to_record()));
-    let records = crc32c(&out[HEADER..]);
-    out.extend_from_slice(text.as_bytes());
+    text
+}
 
+fn header(state: &State, segment: u32, (records, text): (u32, &str)) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
     out[..32].copy_from_slice(FIRST_LINE);
     let small = [
         state.id.0,
@@ -59,9 +93,57 @@ pub(crate) fn write(state: &State, segment: u32) -> Vec<u8> {
     out
 }
 
-/// The state and the number of the segment that follows; `None` when anything is not as written.
-pub(crate) fn read(bytes: &[u8]) -> Option<(State, u32)> {
-    let (header, rest) = bytes.split_at_checked(HEADER)?;
+/// Reads a snapshot of `length` bytes, piece by piece: the state and the number of the segment
+/// that follows; `None` when anything is not as written.
+pub(crate) fn read(length: u64, get: Source<'_>) -> disk::Result<Option<(State, u32)>> {
+    let mut header = [0; HEADER];
+    if length < HEADER as u64 {
+        return Ok(None);
+    }
+    get(0, &mut header)?;
+    let Some((mut state, found)) = begun(&header) else { return Ok(None) };
+    let records = u64::from(found.letters) * LETTER_RECORD as u64;
+    if (HEADER as u64).checked_add(records).and_then(|at| at.checked_add(found.text))
+        != Some(length)
+    {
+        return Ok(None);
+    }
+    let (mut at, end) = (HEADER as u64, HEADER as u64 + records);
+    let mut sum = Crc32c::new();
+    let mut piece = vec![0; PIECE.min(usize::try_from(records).unwrap_or(PIECE))];
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(PIECE).min(piece.len());
+        let piece = &mut piece[..wanted];
+        get(at, piece)?;
+        sum = sum.update(piece);
+        if !take_letters(piece, &mut state.letters) {
+            return Ok(None);
+        }
+        at += wanted as u64;
+    }
+    let mut text = vec![0; usize::try_from(found.text).unwrap_or(0)];
+    get(at, &mut text)?;
+    let whole = sum.finish() == found.records && crc32c(&text) == found.text_sum;
+    let trailer = std::str::from_utf8(&text).ok().filter(|_| whole).and_then(trailer);
+    let Some((keywords, names)) = trailer else { return Ok(None) };
+    (state.keywords, state.names) = (keywords, names);
+    state.recount();
+    Ok(Some((state, found.segment)))
+}
+
+/// What a header says besides the state's own counters.
+struct Header {
+    segment: u32,
+    letters: u32,
+    /// Checksum of the records.
+    records: u32,
+    text_sum: u32,
+    /// Bytes of the text.
+    text: u64,
+}
+
+/// An empty state with the counters of a header.
+fn begun(header: &[u8; HEADER]) -> Option<(State, Header)> {
     let small = |at: usize| four(header, 32 + at * 4);
     let large = |at: usize| -> Option<u64> {
         Some(u64::from(four(header, 72 + at * 8)?) | u64::from(four(header, 76 + at * 8)?) << 32)
@@ -69,34 +151,33 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(State, u32)> {
     if !header.starts_with(FIRST_LINE) || four(header, 124)? != crc32c(&header[..124]) {
         return None;
     }
-    let count = usize::try_from(small(5)?).ok()?;
-    let (records, text) = rest.split_at_checked(count.checked_mul(LETTER_RECORD)?)?;
-    if small(8)? != crc32c(records) || small(9)? != crc32c(text) || large(2)? != text.len() as u64 {
-        return None;
-    }
     let mut state = State::new(MailboxId(small(0)?), small(1)?);
     state.uid_next = small(2)?;
     state.recent_from = small(3)?;
     state.modseq = large(0)?;
-    state.letters = letters(records)?;
-    (state.keywords, state.names) = trailer(std::str::from_utf8(text).ok()?)?;
-    state.recount();
-    Some((state, small(4)?))
+    let found = Header {
+        segment: small(4)?,
+        letters: small(5)?,
+        records: small(8)?,
+        text_sum: small(9)?,
+        text: large(2)?,
+    };
+    Some((state, found))
 }
 
-fn letters(records: &[u8]) -> Option<Letters> {
-    let mut last = 0;
+/// Adds letters in the order of their UIDs; whether they were.
+fn take_letters(records: &[u8], letters: &mut Letters) -> bool {
+    let mut last = letters.last().map_or(0, |letter| letter.uid.get());
     let (records, _) = records.as_chunks::<LETTER_RECORD>();
-    let mut letters = Letters::default();
     for record in records {
-        let letter = Letter::from_record(record)?;
+        let Some(letter) = Letter::from_record(record) else { return false };
         if letter.uid.get() <= last {
-            return None;
+            return false;
         }
         last = letter.uid.get();
         letters.push(letter);
     }
-    Some(letters)
+    true
 }
 
 type Trailer = (Arc<Keywords>, Arc<BTreeMap<Uid, Arc<str>>>);
@@ -136,6 +217,27 @@ mod tests {
     use super::*;
     use crate::state::tests::visible;
 
+    fn written(state: &State, segment: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let length = write(state, segment, &mut |at, piece| {
+            let at = usize::try_from(at).unwrap();
+            bytes.resize(bytes.len().max(at + piece.len()), 0);
+            bytes[at..at + piece.len()].copy_from_slice(piece);
+            Ok(())
+        });
+        assert_eq!(length.unwrap(), bytes.len() as u64);
+        bytes
+    }
+
+    fn read_back(bytes: &[u8]) -> Option<(State, u32)> {
+        let mut get = |at: u64, piece: &mut [u8]| {
+            let at = usize::try_from(at).unwrap();
+            piece.copy_from_slice(&bytes[at..at + piece.len()]);
+            Ok(())
+        };
+        read(bytes.len() as u64, &mut get).unwrap()
+    }
+
     fn state(changes: &[crate::change::Change]) -> State {
         let mut state = State::new(MailboxId(3), 9);
         for change in changes {
@@ -151,11 +253,11 @@ mod tests {
             segment: u32,
         ) {
             let state = state(&changes);
-            let bytes = write(&state, segment);
-            let (read, after) = read(&bytes).expect("what was written can be read");
+            let bytes = written(&state, segment);
+            let (read, after) = read_back(&bytes).expect("what was written can be read");
             prop_assert_eq!(after, segment);
             prop_assert_eq!(visible(&read), visible(&state));
-            prop_assert_eq!(write(&read, segment), bytes);
+            prop_assert_eq!(written(&read, segment), bytes);
         }
 
         #[test]
@@ -164,11 +266,11 @@ mod tests {
             place: proptest::sample::Index,
             bit in 0u8..8,
         ) {
-            let mut bytes = write(&state(&changes), 1);
+            let mut bytes = written(&state(&changes), 1);
             let at = place.index(bytes.len());
-            prop_assert!(read(&bytes[..at]).is_none());
+            prop_assert!(read_back(&bytes[..at]).is_none());
             bytes[at] ^= 1 << bit;
-            prop_assert!(read(&bytes).is_none());
+            prop_assert!(read_back(&bytes).is_none());
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use disk::{Access, Disk, Mode, read_whole};
+use disk::{Access, Disk, DiskFile, Mode, read_whole};
 
 use crate::change::{Change, Why};
 use crate::ids::{MailboxId, Uid};
@@ -173,8 +173,10 @@ fn base(
     damage: &mut Vec<String>,
 ) -> disk::Result<(State, u32)> {
     for &segment in files.snapshots.iter().rev() {
-        let bytes = read_whole(disk, &maildir.join(snapshot_name(segment)), u64::MAX)?;
-        match snapshot::read(&bytes) {
+        let file = disk.open(&maildir.join(snapshot_name(segment)), Access::Read)?;
+        match snapshot::read(file.length()?, &mut |at, piece| {
+            read_exactly(file.as_ref(), at, piece)
+        })? {
             Some((state, after)) if after == segment && identity(&state) == who => {
                 return Ok((state, segment));
             }
@@ -230,6 +232,21 @@ pub(crate) fn append(
     Ok(())
 }
 
+/// Fills a buffer; what the file does not have any more stays zero, and no checksum will fit it.
+fn read_exactly(file: &dyn DiskFile, offset: u64, buffer: &mut [u8]) -> disk::Result<()> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(offset + done as u64, &mut buffer[done..])? {
+            0 => {
+                buffer[done..].fill(0);
+                return Ok(());
+            }
+            read => done += read,
+        }
+    }
+    Ok(())
+}
+
 /// Writes a snapshot and begins the segment after it; answers which files are not needed any more
 /// once the next checkpoint has passed.
 pub(crate) fn roll(
@@ -239,13 +256,12 @@ pub(crate) fn roll(
     tail: &mut Tail,
 ) -> disk::Result<Vec<PathBuf>> {
     let next = tail.segment + 1;
-    let bytes = snapshot::write(state, next);
     let beside = maildir.join("tmp").join(snapshot_name(next));
     let file = disk.open(&beside, Access::Create(Mode::PRIVATE))?;
     file.set_length(0)?;
-    file.write_at(0, &bytes)?;
+    let length = snapshot::write(state, next, &mut |at, piece| file.write_at(at, piece))?;
     disk.rename(&beside, &maildir.join(snapshot_name(next)))?;
-    *tail = Tail { segment: next, snapshot: bytes.len() as u64, ..Tail::first() };
+    *tail = Tail { segment: next, snapshot: length, ..Tail::first() };
 
     let files = Files::list(disk, maildir)?;
     let kept: BTreeSet<u32> = files.snapshots.iter().rev().take(2).copied().collect();

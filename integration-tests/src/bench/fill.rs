@@ -14,6 +14,9 @@ use super::server::Server;
 
 /// Sessions that file letters at once: a server that answers many with one barrier shows it.
 const SESSIONS: usize = 32;
+/// Letters of a mailbox that are files of their own; further ones are copies of these, hard links
+/// where the server makes them so. The disk is anybody's.
+const OWN_FILES: usize = 20_000;
 /// Every tenth letter has not been read.
 const UNSEEN: usize = 10;
 
@@ -54,12 +57,27 @@ pub fn mailbox(
     filled.and_then(|()| std::fs::write(note, "")).map_err(|error| error.to_string())
 }
 
-/// Files letters `1..=count` in INBOX.
+/// Files letters `1..=count` in INBOX: the first ones by APPEND, the others by COPY of these.
 ///
 /// # Errors
 ///
 /// The first letter that was refused.
 pub fn append(door: &Door, count: usize) -> io::Result<()> {
+    let size = size_for(count);
+    file(door, count.min(OWN_FILES), size)?;
+    let mut imap = Imap::enter(door)?;
+    imap.command("SELECT INBOX")?;
+    let mut there = OWN_FILES;
+    while there < count {
+        let more = (count - there).min(OWN_FILES);
+        imap.command(&format!("COPY 1:{more} INBOX"))?;
+        there += more;
+    }
+    Ok(())
+}
+
+/// APPEND of letters `1..=count`, many sessions at once.
+fn file(door: &Door, count: usize, size: usize) -> io::Result<()> {
     let next = AtomicUsize::new(1);
     std::thread::scope(|scope| {
         let file = || -> io::Result<()> {
@@ -70,7 +88,7 @@ pub fn append(door: &Door, count: usize) -> io::Result<()> {
                     return Ok(());
                 }
                 let flags = if is_seen(number) { "(\\Seen) " } else { "" };
-                let text = letter(number, size_for(count));
+                let text = letter(number, size);
                 imap.append_with("INBOX", flags, &text)?;
             }
         };
@@ -91,12 +109,23 @@ pub fn append(door: &Door, count: usize) -> io::Result<()> {
 /// A file that cannot be written.
 pub fn maildir(maildir: &Path, count: usize) -> io::Result<()> {
     let begin = 1_700_000_000_u64;
+    let path = |number: usize, size: usize| {
+        let time = begin + number as u64;
+        let flags = if is_seen(number) { "S" } else { "" };
+        maildir.join("cur").join(format!("{time}.M1P1.bench,S={size},W={size}:2,{flags}"))
+    };
+    let mut sizes = Vec::new();
     for number in 1..=count {
+        if number > OWN_FILES {
+            let first = (number - 1) % OWN_FILES + 1;
+            let size = sizes[first - 1];
+            std::fs::hard_link(path(first, size), path(number, size))?;
+            continue;
+        }
         let text = letter(number, size_for(count));
         let (size, time) = (text.len(), begin + number as u64);
-        let flags = if is_seen(number) { "S" } else { "" };
-        let name = format!("{time}.M1P1.bench,S={size},W={size}:2,{flags}");
-        let path = maildir.join("cur").join(name);
+        sizes.push(size);
+        let path = path(number, size);
         std::fs::write(&path, text)?;
         let file = std::fs::File::options().write(true).open(&path)?;
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(time))?;

@@ -323,6 +323,7 @@ impl Writer {
         }
         let view = View::new(loaded.state.clone());
         let shared = Shared::new(address.clone(), self.disk.clone(), view, place.clone());
+        let seen = self.noted.remove(address);
         let mut lines = Vec::new();
         if loaded.tail.snapshot_due {
             let mark = Change::Recent(loaded.state.uid_next);
@@ -338,7 +339,7 @@ impl Writer {
             unlaid: BTreeSet::new(),
             behind: BTreeSet::new(),
             leaving: BTreeSet::new(),
-            seen: None,
+            seen,
             ready: false,
             whole,
             undecided: loaded.undecided,
@@ -367,9 +368,9 @@ impl Writer {
             if mailboxes <= MAILBOXES_IDLE && letters <= LETTERS_IDLE {
                 break;
             }
-            if let Some(account) = self.accounts.get_mut(&address.account) {
-                account.open.remove(&address.mailbox);
-            }
+            let account = self.accounts.get_mut(&address.account);
+            let open = account.and_then(|account| account.open.remove(&address.mailbox));
+            self.note(address, open.and_then(|open| open.seen));
             mailboxes -= 1;
             letters -= count;
         }

@@ -29,15 +29,15 @@ use crate::uidset::UidSet;
 /// The directories as they were when nothing unknown was in them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
-    times: Times,
+    pub(super) times: Times,
     /// When the directories were read through.
-    read: Timestamp,
+    pub(super) read: Timestamp,
     /// We have changed them since: another program may have, in the same moment.
-    unsure: bool,
+    pub(super) unsure: bool,
 }
 
 /// Times of `new` and `cur`.
-type Times = (SystemTime, SystemTime);
+pub(super) type Times = (SystemTime, SystemTime);
 
 /// A file of a Maildir.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod folders;
 mod layout;
 mod letters;
 mod look;
+mod noted;
 mod replay;
 mod survey;
 
@@ -62,6 +63,8 @@ pub struct Writer {
     replayed: (BTreeSet<AccountId>, BTreeSet<Address>),
     /// How logs with a gap are read: before replay has told more, otherwise than after it.
     gaps: Gaps,
+    /// What is known of Maildirs whose mailboxes are not in memory.
+    noted: HashMap<Address, Seen>,
     /// Counts uses, to tell which mailbox was used longest ago.
     uses: u64,
     /// Makes names of deleted Maildirs differ.
@@ -167,6 +170,7 @@ impl Writer {
         }
         let lock = disk.lock(&own.join("lock"))?;
         let space = SpaceWatch::new(disk.clone(), &root, options.low_water);
+        let noted = noted::take(disk.as_ref(), &own)?;
         Ok(Writer {
             disk,
             root,
@@ -182,6 +186,7 @@ impl Writer {
             book: None,
             replayed: Default::default(),
             gaps: Gaps::PassedOver,
+            noted,
             uses: 0,
             removed: 0,
             reports: Vec::new(),
@@ -371,6 +376,10 @@ impl Store for Writer {
     fn checkpointed(&mut self) {
         self.clear_leaving();
         self.forget_idle();
+    }
+
+    fn closed(&mut self) {
+        self.note_seen();
     }
 }
 
