@@ -24,6 +24,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod verifiers;
+mod way;
 
 pub use error::{ChangeError, LoadError};
 pub use password::{PasswordVerifier, Unhashable};
@@ -33,3 +34,4 @@ pub use snapshot::{
 };
 pub use store::{Changed, Draft, Store};
 pub use verifiers::{AppPassword, Verifier, Verifiers};
+pub use way::{Step, Stop};

@@ -157,6 +157,11 @@ impl Snapshot {
         self.accounts.get(&canonical(address))
     }
 
+    /// The alias of exactly this name.
+    pub(crate) fn alias(&self, address: &Address) -> Option<&Arc<Alias>> {
+        self.aliases.get(&canonical(address))
+    }
+
     /// The account that logs in with `name`: the full address, or the bare name where only one
     /// domain is hosted.
     pub fn login(&self, name: &str) -> Option<&Arc<Account>> {

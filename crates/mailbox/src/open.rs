@@ -109,6 +109,11 @@ impl Mailboxes {
         Ok((Mailboxes { submitter, stager, accounts, index, clock }, commit, recovery))
     }
 
+    /// The disk that the store lies on.
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        self.stager.disk()
+    }
+
     /// Takes a letter in as it arrives: [`Spool::write`], then [`Spool::finish`].
     pub fn spool(&self) -> Spool {
         self.stager.spool()

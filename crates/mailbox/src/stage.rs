@@ -40,6 +40,11 @@ impl Stager {
         Ok(Stager { disk, root: options.directory.clone(), place, next: AtomicU64::new(next) })
     }
 
+    /// The disk of the store.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
+    }
+
     /// Takes a letter in; what is too long for memory goes to a file without a name.
     pub(crate) fn spool(&self) -> Spool {
         Spool::new(self.disk.clone(), self.root.join(".posthaste/staged"))

@@ -1,6 +1,7 @@
 //! The delivery agent: puts letters into mailboxes and lets people read them.
 //!
-//! LMTP comes in on `run/mda.sock` (`deliver`), IMAP on 143 and 993 (`retrieve`). It is the only
+//! LMTP comes in on `run/mda.sock` (`deliver`), IMAP on 143 and 993 (`retrieve`), and for the
+//! admin's verbs on `run/imap.sock`. It is the only
 //! process that opens the mailboxes (`mailbox`, the one writer). It looks up in its own copy of the
 //! directory who exists and how much they may keep, and asks `auth` who somebody is.
 //!
@@ -13,6 +14,8 @@ mod custody;
 mod deliver;
 pub mod limits;
 mod retrieve;
+mod rules;
+mod tutor;
 pub mod verbs;
 
 use std::sync::Arc;
@@ -28,6 +31,9 @@ pub use custody::facts;
 use deliver::Deliveries;
 pub use retrieve::Entry;
 use retrieve::Retrieval;
+use tutor::Tutor;
+use rules::Rules;
+pub use rules::verbs as sieve_verbs;
 
 /// Runs the agent in the foreground until it is told to stop.
 pub fn run(start: &Start) -> Exit {
@@ -71,6 +77,7 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
     for bound in boot.tcp("imap", config.listen.imap)? {
         imap.push((bound, Entry::Plain));
     }
+    imap.push((boot.unix("imap-local", boot.paths.imap_socket())?, Entry::Local));
     let lmtp = boot.unix("lmtp", boot.paths.mda_socket())?;
     let (mailboxes, committer) = open_mailboxes(boot, disk)?;
     let works = Works { lmtp, imap, directory: Arc::new(directory), mailboxes };
@@ -117,11 +124,15 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
 pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
     let Works { lmtp, imap, directory, mailboxes } = works;
     renew_directory(&context, &directory);
-    custody::register(&context, &mailboxes);
+    let rules = Rules::new(&context);
+    custody::register(&context, &mailboxes, &rules);
     verbs::register(&context, &mailboxes);
+    rules::verbs::register(&context, &rules);
     let hall = context.hall();
+    let tutor = Arc::new(Tutor::new(mailboxes.disk(), context.paths.state().join("junk")));
     let retrieval = Retrieval {
         mailboxes: mailboxes.clone(),
+        tutor: tutor.clone(),
         logins: Logins::of(&context),
         directory: directory.clone(),
         config: context.config.clone(),
@@ -136,7 +147,7 @@ pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
         serving.push(tokio::spawn(retrieval.clone().serve(bound, entry, hall.clone())));
     }
     let closing = mailboxes.clone();
-    let deliveries = Arc::new(Deliveries::new(&context, mailboxes, directory));
+    let deliveries = Arc::new(Deliveries::new(&context, (mailboxes, tutor), directory, rules));
     context.ready();
     deliveries.serve(lmtp, hall).await?;
     for task in serving {

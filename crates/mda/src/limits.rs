@@ -13,3 +13,12 @@ pub const RECIPIENTS: usize = 1000;
 /// How much of a letter is looked at for the marks of the transfer agent, in bytes: as much as that
 /// looks at itself.
 pub(crate) const HEADER_LOOKED_AT: usize = 128 * 1024;
+
+/// Junk filters of accounts that are kept in memory, about 3 MB each when full.
+pub(crate) const FILTERS_IN_MEMORY: usize = 20;
+
+/// Largest file of one filter that is read, in bytes: its bound on words, and room.
+pub(crate) const FILTER_BYTES: u64 = 8 << 20;
+
+/// Letters of one command that are taught: a thousand old letters moved at once teach as much.
+pub(crate) const TAUGHT_AT_ONCE: usize = 200;

@@ -25,6 +25,9 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Likewise.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
+/// How long a filter may take to accept a connection.
+pub(crate) const FILTER_CONNECT: Duration = Duration::from_secs(5);
+
 /// How often what the greylist learnt is written down.
 pub(crate) const GREYLIST_SAVED: Duration = Duration::from_secs(60);
 

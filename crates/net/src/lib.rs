@@ -11,6 +11,7 @@ pub mod ipc;
 pub mod limits;
 pub mod listen;
 mod longpath;
+mod named;
 pub mod nameserver;
 pub mod network;
 pub mod proxy;

@@ -52,6 +52,10 @@ pub const TURNED_AWAY: usize = 64;
 /// How long a connection that is turned away gets to read the reason.
 pub const TURN_AWAY_WAIT: Duration = Duration::from_secs(3);
 
+/// How often a listening Unix socket looks whether its name is still there: mail waits in the
+/// queue meanwhile, and a look costs one system call.
+pub const NAME_CHECK: Duration = Duration::from_secs(2);
+
 /// How long to wait when `accept` fails because the process has no file descriptor left.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -22,6 +22,7 @@ use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, PROXIED, TURN_AWAY_WAIT, TURNED_AWAY};
 use crate::longpath::ShortPath;
+use crate::named::NamedSocket;
 use crate::proxy;
 use crate::stream::{Peer, Stream};
 use crate::tasks::Tasks;
@@ -72,7 +73,7 @@ pub struct Listener {
 #[derive(Debug)]
 enum Socket {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener),
+    Unix(NamedSocket),
     Memory(Mutex<mpsc::UnboundedReceiver<(Stream, Peer)>>),
 }
 
@@ -168,6 +169,17 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
 }
 
 fn bind_unix(path: &Path, mode: u32) -> io::Result<Bound> {
+    let socket = unix_socket(path, mode)?;
+    let address = Endpoint::Unix { path: path.to_owned(), mode };
+    Ok(Bound { socket: Unheard::System(socket), address })
+}
+
+/// A listening socket of the current runtime, as [`bind`] makes it; for a name that was deleted.
+pub(crate) fn listen_unix(path: &Path, mode: u32) -> io::Result<tokio::net::UnixListener> {
+    tokio::net::UnixListener::from_std(unix_socket(path, mode)?.into())
+}
+
+fn unix_socket(path: &Path, mode: u32) -> io::Result<std::os::fd::OwnedFd> {
     remove_stale(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -176,8 +188,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Bound> {
     // Connecting is possible only after `listen`, so nobody slips in before the mode is set.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     rustix::net::listen(&socket, BACKLOG)?;
-    let address = Endpoint::Unix { path: path.to_owned(), mode };
-    Ok(Bound { socket: Unheard::System(socket), address })
+    Ok(socket)
 }
 
 /// A socket file outlives a process that was killed; one that answers belongs to a living process.
@@ -225,8 +236,9 @@ impl Bound {
             (Unheard::System(socket), Endpoint::Tcp(_)) => {
                 Socket::Tcp(tokio::net::TcpListener::from_std(socket.into())?)
             }
-            (Unheard::System(socket), Endpoint::Unix { .. }) => {
-                Socket::Unix(tokio::net::UnixListener::from_std(socket.into())?)
+            (Unheard::System(socket), Endpoint::Unix { path, mode }) => {
+                let listener = tokio::net::UnixListener::from_std(socket.into())?;
+                Socket::Unix(NamedSocket::new(listener, path, *mode))
             }
             (Unheard::Memory(connections), _) => Socket::Memory(Mutex::new(connections)),
         };
@@ -243,20 +255,25 @@ impl Listener {
     /// The next connection. Failures of single connections are passed over; when the process has
     /// no file descriptor left it waits a little. Cancel-safe.
     pub async fn accept(&self, clock: &Clock) -> (Stream, Peer) {
+        let mut complained = false;
         loop {
             let accepted = match &self.socket {
                 Socket::Tcp(tcp) => tcp.accept().await.and_then(|(stream, _)| {
                     stream.set_nodelay(true)?;
                     Ok(Stream::Tcp(stream))
                 }),
-                Socket::Unix(unix) => unix.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+                Socket::Unix(named) => named.accept(clock).await.map(Stream::Unix),
                 Socket::Memory(connections) => return next_of(connections).await,
             };
             match accepted.and_then(|stream| stream.peer().map(|peer| (stream, peer))) {
                 Ok(accepted) => return accepted,
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, socket = %self.address, "cannot accept; waits");
+                    // Once: with no file descriptor left it fails again and again.
+                    if !std::mem::replace(&mut complained, true) {
+                        let socket = &self.address;
+                        tracing::warn!(%error, %socket, "cannot accept connections; they wait");
+                    }
                     clock.sleep(ACCEPT_PAUSE).await;
                 }
             }

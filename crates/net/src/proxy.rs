@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     async fn heard(octets: &[u8]) -> Result<Option<String>, String> {
-        let (mut ours, mut theirs) = Stream::pair(4096);
+        let (mut ours, mut theirs) = Stream::pair(16 * 1024);
         ours.write_all(octets).await.unwrap();
         ours.write_all(b"EHLO x\r\n").await.unwrap();
         ours.shutdown().await.unwrap();

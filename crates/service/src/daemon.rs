@@ -243,6 +243,10 @@ impl Context {
             per_address: config.limits.sessions_per_address,
         };
         let admission = Admission::new(bounds(&self.config.current()));
+        let config = self.config.clone();
+        admission.trust_proxies(move |ip| {
+            config.current().listen.proxy_from.iter().any(|network| network.contains(ip))
+        });
         let kept = admission.clone();
         self.control.on_reload(move |config| {
             let (kept, bounds) = (kept.clone(), bounds(config));

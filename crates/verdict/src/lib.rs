@@ -22,6 +22,8 @@ pub mod limits;
 pub mod lists;
 pub mod lookup;
 pub mod meter;
+pub mod milter;
+pub mod rspamd;
 pub mod spf;
 
 #[cfg(test)]

@@ -141,3 +141,27 @@ pub const JUNK_WORD_LONGEST: usize = 25;
 
 /// Characters of a word with what it stands for, e.g. an address.
 pub const JUNK_TOKEN: usize = 60;
+
+/// Octets of an answer of rspamd.
+pub const RSPAMD_ANSWER: usize = 1 << 20;
+
+/// Recipients that rspamd is told.
+pub const RSPAMD_RECIPIENTS: usize = 100;
+
+/// Symbols of rspamd that are told.
+pub const RSPAMD_SYMBOLS: usize = 10;
+
+/// Octets of the body that a milter is shown at once; the protocol allows 65,535.
+pub const MILTER_CHUNK: usize = 65_535;
+
+/// Octets of one packet from a milter.
+pub const MILTER_PACKET: usize = 128 * 1024;
+
+/// Changes that one milter may make to one letter.
+pub const MILTER_CHANGES: usize = 100;
+
+/// Times a milter may say that it is still working.
+pub const MILTER_PROGRESS: usize = 1000;
+
+/// Recipients that a milter is shown.
+pub const MILTER_RECIPIENTS: usize = 1000;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 mod bad_input;
+mod bench;
 mod clocks;
 mod cluster;
 mod crash;
@@ -28,3 +29,4 @@ mod python;
 mod rebuild;
 mod swaks;
 mod verbs;
+mod verdict;

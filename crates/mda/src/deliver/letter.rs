@@ -131,12 +131,13 @@ impl Letter {
         for recipient in &recipients {
             let trace = trace.fields(&recipient.address, now);
             for (account, quota) in &recipient.mailboxes {
+                let (standing, trace) = filing::weighed(shared, account, (standing, &trace), &body);
                 parcels.push(Parcel {
                     journey,
                     sender: &sender,
                     smtputf8,
                     body: &body,
-                    trace: trace.clone(),
+                    trace,
                     recipient: &recipient.address,
                     account,
                     quota: *quota,

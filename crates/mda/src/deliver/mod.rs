@@ -25,6 +25,7 @@ use service::config::ConfigHandle;
 use service::trail::Trail;
 use service::{Context, Counter, Fatal};
 
+use crate::tutor::Tutor;
 use crate::limits::{RECIPIENTS, TRACE_ROOM};
 use crate::rules::Rules;
 use session::Session;
@@ -33,6 +34,7 @@ use session::Session;
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     mailboxes: Mailboxes,
+    tutor: Arc<Tutor>,
     directory: Arc<Renewing>,
     rules: Rules,
     config: ConfigHandle,
@@ -49,12 +51,13 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     pub(crate) fn new(
         context: &Context,
-        mailboxes: Mailboxes,
+        (mailboxes, tutor): (Mailboxes, Arc<Tutor>),
         directory: Arc<Renewing>,
         rules: Rules,
     ) -> Self {
         Deliveries {
             mailboxes,
+            tutor,
             directory,
             rules,
             config: context.config.clone(),

@@ -44,8 +44,10 @@ impl House {
         let opened = Mailboxes::open(disk.clone(), options).unwrap();
         let (stop, metrics) = (Cancel::new(), Metrics::default());
         let deliveries = Deliveries {
+            tutor: Arc::new(crate::tutor::Tutor::new(disk.clone(), paths.state().join("junk"))),
             mailboxes: opened.mailboxes,
             directory: Arc::new(Renewing::open(disk, &paths.directory()).unwrap()),
+            rules: crate::rules::Rules::beside(&paths, &clock),
             config: ConfigHandle::load(&config, &[]).unwrap(),
             trail: Trail::none(&clock),
             clock,

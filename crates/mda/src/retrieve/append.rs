@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use mailbox::NewLetter;
+use mailbox::{MailboxId, NewLetter, Uid};
 use protocol::imap::command::Append;
 use protocol::imap::server::Event;
 use protocol::imap::{Code, ConditionCode, StatusText};
@@ -10,6 +10,7 @@ use protocol::imap::{Code, ConditionCode, StatusText};
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::session::Session;
+use crate::tutor::{self, Course};
 
 impl Session {
     /// Everything that can be refused is refused before the message is asked for.
@@ -29,11 +30,26 @@ impl Session {
         let date = append.date.map(|date| date.timestamp());
         let letter = NewLetter { body, flags, keywords, date };
         let placed = self.shared.mailboxes.append(&mailbox, vec![letter], quota).await?;
+        self.teach_new(mailbox.id(), &placed.uids).await;
         let code = NonZeroU32::new(placed.uid_validity).map(|validity| Code::AppendUid {
             validity,
             uids: convert::numbers(placed.uids.iter().copied()),
         });
         Ok(StatusText { code, text: String::new() })
+    }
+
+    /// A letter that is put into Junk teaches what junk is.
+    async fn teach_new(&mut self, to: MailboxId, uids: &[Uid]) {
+        let shared = self.shared.clone();
+        let is_on = shared.config.current().antispam.junk_filter;
+        let (true, Ok(view), Ok(user)) = (is_on, self.account().await, self.user()) else { return };
+        let course = Course { from: None, to: tutor::use_of(&view.mailboxes, to) };
+        if let Some(class) = course.class() {
+            let (account, uids) = (user.account.clone(), uids.to_vec());
+            tokio::spawn(async move {
+                shared.tutor.teach(&shared.mailboxes, (&account, to), &uids, class).await;
+            });
+        }
     }
 
     /// Takes the message in.

@@ -48,6 +48,8 @@ use session::Session;
 pub(crate) struct Retrieval {
     /// The store.
     pub(crate) mailboxes: Mailboxes,
+    /// Whom the owners teach what junk is.
+    pub(crate) tutor: Arc<crate::tutor::Tutor>,
     /// Who asks `auth`.
     pub(crate) logins: Logins,
     /// Quotas are in there.

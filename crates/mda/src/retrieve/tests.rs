@@ -91,6 +91,7 @@ impl House {
         let opened = Mailboxes::open(disk.clone(), options).unwrap();
         let stop = Cancel::new();
         let retrieval = Retrieval {
+            tutor: Arc::new(crate::tutor::Tutor::new(disk.clone(), paths.state().join("junk"))),
             mailboxes: opened.mailboxes,
             logins: Logins::new(&paths, service::AgentName::Mda, &clock),
             directory: Arc::new(Renewing::open(disk, &paths.directory()).unwrap()),

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU32;
 
-use mailbox::{MailboxId, Placed};
+use mailbox::{MailboxId, Placed, Uid};
 use protocol::imap::command::Transfer;
 use protocol::imap::{Code, Condition, ConditionCode, Numbering, StatusText, Untagged};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::session::Session;
+use crate::tutor::{self, Course};
 
 impl Session {
     /// COPY: all letters or none.
@@ -23,6 +24,7 @@ impl Session {
         let mailbox = selected.mailbox.clone();
         let asked = uids.len();
         let placed = self.shared.mailboxes.copy(&mailbox, uids, to, quota).await?;
+        self.teach(mailbox.id(), (to, &placed.uids)).await;
         let code = copy_uid(&placed);
         if (placed.from.len() as u64) < asked && transfer.numbering == Numbering::Sequence {
             tracing::debug!("letters were expunged before they were copied");
@@ -44,11 +46,28 @@ impl Session {
             return Err(Failure::no(ConditionCode::Cannot, "the letters are there already"));
         }
         let placed = self.shared.mailboxes.move_letters(&mailbox, uids, to).await?;
+        self.teach(mailbox.id(), (to, &placed.uids)).await;
         if let Some(code) = copy_uid(&placed) {
             let text = StatusText::with(code, "moved");
             self.machine().untagged(&Untagged::Status(Condition::Ok, text));
         }
         Ok(StatusText::default())
+    }
+
+    /// The account's junk filter learns from letters that went from one mailbox into another. It
+    /// takes its time for that beside the session.
+    async fn teach(&mut self, from: MailboxId, (to, uids): (MailboxId, &[Uid])) {
+        let shared = self.shared.clone();
+        let is_on = shared.config.current().antispam.junk_filter;
+        let (true, Ok(view), Ok(user)) = (is_on, self.account().await, self.user()) else { return };
+        let of = |id| tutor::use_of(&view.mailboxes, id);
+        let course = Course { from: of(from), to: of(to) };
+        if let Some(class) = course.filed() {
+            let (account, uids) = (user.account.clone(), uids.to_vec());
+            tokio::spawn(async move {
+                shared.tutor.teach(&shared.mailboxes, (&account, to), &uids, class).await;
+            });
+        }
     }
 
     async fn destination(&mut self, transfer: &Transfer) -> Result<MailboxId, Failure> {

@@ -11,6 +11,7 @@ use disk::Body;
 use message::{authentication_results, header};
 use net::dns::Resolver;
 use protocol::address::ReversePath;
+use protocol::journey::JourneyId;
 use protocol::rejection::{Fault, Rejection};
 use protocol::reply::{EnhancedCode, ReplyCode};
 use service::config::{Antispam, Config, Measure};
@@ -18,8 +19,10 @@ use service::trail::{Kind, Outcome};
 use verdict::authentication::{self, Action, Authentication, Decision, Early, Rules};
 use verdict::dkim;
 use verdict::lookup::{Asked, Asking, Dns, Inquiry, Source};
+use verdict::milter::{self, Change};
 
 use super::Desk;
+use super::filters::{Filtered, Sample};
 use super::guard::{self, Listed};
 use super::handover::Proven;
 use crate::courier::{Journal, Transport};
@@ -61,11 +64,18 @@ pub(super) struct Inspected {
     /// The letter, without fields that pretend to be ours.
     pub(super) body: Body,
     pub(super) proven: Proven,
+    /// Why a filter wants it kept back.
+    pub(super) hold: Option<String>,
+    /// Which filter wants it dropped.
+    pub(super) discard: Option<String>,
 }
 
 /// A letter that was taken in and is not answered yet.
 pub(super) struct Suspect<'a> {
+    pub(super) journey: JourneyId,
     pub(super) sender: &'a ReversePath,
+    /// As the client named them.
+    pub(super) recipients: &'a [String],
     /// The header block.
     pub(super) block: &'a [u8],
     pub(super) body: &'a Body,
@@ -124,66 +134,107 @@ impl Desk {
             return Err(header_too_large());
         }
         let hostname = config.hostname();
-        let rules = rules(&config.antispam);
+        let found = self.authenticate(&guest, &suspect, config, journal).await?;
+        let mut fields = Vec::new();
+        let results = found.results(suspect.sender);
+        if !results.is_empty() {
+            fields = authentication_results::field(hostname.as_str(), &results);
+        }
+        let mut junk = match found.decide(suspect.sender, rules(&config.antispam)) {
+            Decision::Take => suspicion(&guest, &config.antispam),
+            Decision::Junk(reason) => Some(reason),
+            Decision::Refuse(rejection) => return Err(rejection),
+        };
+        let sample = Sample {
+            guest: &guest,
+            sender: suspect.sender.address().map(ToString::to_string).unwrap_or_default(),
+            recipients: suspect.recipients,
+            block: suspect.block,
+            body: suspect.body,
+            id: suspect.journey.to_string(),
+            receiver: hostname.as_str(),
+        };
+        let filtered = self.filter(&sample, &config.antispam, journal).await?;
+        junk = junk.or(filtered.junk);
+        fields.extend_from_slice(&marks(&junk, &filtered.score));
+        if let Some(reason) = &junk {
+            let event = journal.event(Kind::Verdict).class("junk");
+            journal.record(event.text(format_args!("junk: {reason}")));
+        }
+        let proven = if found.proves(suspect.sender) { Proven::Yes } else { Proven::No };
+        if proven == Proven::Yes {
+            self.welcome(&guest, suspect.sender);
+        }
+        let body = rewritten(&suspect, hostname.as_str(), &filtered.changes);
+        let Filtered { hold, discard, .. } = filtered;
+        Ok(Inspected { fields, body, proven, hold, discard })
+    }
+
+    /// SPF, DKIM, DMARC and IPREV, with their facts in the journey.
+    async fn authenticate(
+        &self,
+        guest: &Guest,
+        suspect: &Suspect<'_>,
+        config: &Config,
+        journal: &Journal,
+    ) -> Result<Authentication, Rejection> {
+        let hostname = config.hostname();
         let bringer = self.bringer((guest.ip, &guest.helo), hostname.as_str());
         let early = guest.early.clone();
         let inquiry = self.dns.inquire();
         let letter = dkim::Letter { header: suspect.block, whole: suspect.body };
+        let rules = rules(&config.antispam);
         let found = Authentication::of(&inquiry, letter, (bringer, early), rules).await;
         record_questions(journal, inquiry);
         let found = found.map_err(|error| super::disk_rejection(&error))?;
         for (class, line) in found.lines() {
             journal.record(journal.event(Kind::Verdict).class(class).text(line));
         }
-        let mut fields = Vec::new();
-        let results = found.results(suspect.sender);
-        if !results.is_empty() {
-            fields = authentication_results::field(hostname.as_str(), &results);
-        }
-        let decision = match found.decide(suspect.sender, rules) {
-            Decision::Take => suspicion(&guest, &config.antispam),
-            decision => decision,
-        };
-        match decision {
-            Decision::Take => {}
-            Decision::Refuse(rejection) => return Err(rejection),
-            Decision::Junk(reason) => {
-                let event = journal.event(Kind::Verdict).class("junk");
-                journal.record(event.text(format_args!("junk: {reason}")));
-                fields.extend_from_slice(&header::field(message::junk::FLAG, message::junk::YES));
-                let status = format!("Yes, {reason}");
-                fields.extend_from_slice(&header::field(message::junk::STATUS, &status));
-            }
-        }
-        let proven = if found.proves(suspect.sender) { Proven::Yes } else { Proven::No };
-        if proven == Proven::Yes {
-            self.welcome(&guest, suspect.sender);
-        }
-        let body = without_pretence(&suspect, hostname.as_str());
-        Ok(Inspected { fields, body, proven })
+        Ok(found)
     }
+}
+
+/// The fields that say whether a letter is junk, how much, and why.
+fn marks(junk: &Option<String>, score: &Option<(f64, String)>) -> Vec<u8> {
+    let mut fields = Vec::new();
+    if let Some((score, _)) = score {
+        fields.extend_from_slice(&header::field(message::junk::SCORE, &format!("{score:.1}")));
+    }
+    let status = match (junk, score) {
+        (Some(reason), _) => {
+            fields.extend_from_slice(&header::field(message::junk::FLAG, message::junk::YES));
+            format!("Yes, {reason}")
+        }
+        (None, Some((_, story))) => format!("No, {story}"),
+        (None, None) => return fields,
+    };
+    fields.extend_from_slice(&header::field(message::junk::STATUS, &status));
+    fields
 }
 
 /// What lists and HELO say, where that makes a letter junk.
-fn suspicion(guest: &Guest, antispam: &Antispam) -> Decision {
+fn suspicion(guest: &Guest, antispam: &Antispam) -> Option<String> {
     match (&guest.listed, antispam.dnsbl_listed, &guest.helo_fault, antispam.helo) {
-        (Listed::Good(_), ..) => Decision::Take,
-        (Listed::Bad(why), Measure::Junk, ..) => Decision::Junk(why.clone()),
-        (_, _, Some(fault), Measure::Junk) => Decision::Junk(format!("HELO: {fault}")),
-        _ => Decision::Take,
+        (Listed::Good(_), ..) => None,
+        (Listed::Bad(why), Measure::Junk, ..) => Some(why.clone()),
+        (_, _, Some(fault), Measure::Junk) => Some(format!("HELO: {fault}")),
+        _ => None,
     }
 }
 
-/// The letter without fields that others wrote in our name.
-fn without_pretence(suspect: &Suspect<'_>, hostname: &str) -> Body {
+/// The letter without fields that others wrote in our name, and with what filters changed.
+fn rewritten(suspect: &Suspect<'_>, hostname: &str, changes: &[Change]) -> Body {
     let block = suspect.block;
     let forged = authentication_results::is_forged(block, hostname);
     let marked = message::junk::FIELDS.iter().any(|name| header::find(block, name).is_some());
-    if !forged && !marked {
+    if !forged && !marked && changes.is_empty() {
         return suspect.body.clone();
     }
     let kept = authentication_results::without_forged(block, hostname);
-    let kept = header::without(&kept, &message::junk::FIELDS);
+    let mut kept = header::without(&kept, &message::junk::FIELDS);
+    if !changes.is_empty() {
+        kept = milter::change::applied(&kept, changes);
+    }
     suspect.body.without_start(block.len() as u64).prepend(Bytes::from(kept))
 }
 

@@ -104,16 +104,30 @@ pub(super) async fn take(
     if received::hops(block) > config.mta.max_hops as usize {
         return Err(Rejection::loop_detected());
     }
-    let Inspected { fields, body, proven } = match incoming.guest {
+    let Inspected { fields, body, proven, hold, discard } = match incoming.guest {
         Some(guest) => {
-            let suspect = Suspect { sender: &incoming.mail.path, block, body: &body };
+            let recipients: Vec<String> =
+                incoming.envelope.named.iter().map(ToString::to_string).collect();
+            let suspect = Suspect {
+                journey: incoming.journey,
+                sender: &incoming.mail.path,
+                recipients: &recipients,
+                block,
+                body: &body,
+            };
             desk.inspect(guest, suspect, &config, &journal).await?
         }
         None => {
             let proven = if incoming.door == Door::Relay { Proven::Yes } else { Proven::No };
-            Inspected { fields: Vec::new(), body, proven }
+            Inspected { fields: Vec::new(), body, proven, hold: None, discard: None }
         }
     };
+    if let Some(filter) = discard {
+        // It never becomes ours: the ledger does not know it, the journey does.
+        let event = journal.event(Kind::Discarded).from(sender_shown(&incoming.mail));
+        journal.record(event.text(format_args!("by {filter}")));
+        return Ok(format!("{} discarded by a filter", incoming.journey).into());
+    }
     let stamp = stamp(&config, &incoming.mail, &incoming.envelope.named, &bringer)
         .to_field(incoming.journey, incoming.arrived);
     let headers = match incoming.hash {
@@ -125,6 +139,9 @@ pub(super) async fn take(
     let mut parameters = incoming.mail.parameters.clone();
     // RFC 6152 §3: what the letter is, whatever it was said to be.
     parameters.body = facts.eight_bit.then_some(BodyType::EightBitMime);
+    if let Some(reason) = hold {
+        parameters.hold = Some(reason.into());
+    }
     let letter = Letter {
         journey: incoming.journey,
         arrived: incoming.arrived,

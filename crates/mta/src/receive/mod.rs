@@ -5,6 +5,7 @@
 //! It sends nothing to other systems: that is `relay`, which works on what is queued here.
 
 mod envelope;
+mod filters;
 mod guard;
 mod handover;
 mod inspect;

@@ -38,7 +38,7 @@ enum Verb {
         #[command(flatten)]
         place: Where,
     },
-    /// Shows where a letter to an address would go
+    /// Shows where a letter to an address would go, step by step
     #[command(after_help = "Exit 0 when somebody would get it, else 1.\n\n\
         Example:\n  posthaste alias test info@example.org")]
     Test {
@@ -129,7 +129,9 @@ impl Finding {
 }
 
 fn test(people: &People, place: &Where, address: &Address) -> Result<Exit, Fatal> {
-    let found = finding(address, people.snapshot()?.lookup(address));
+    let snapshot = people.snapshot()?;
+    let way = snapshot.way(address);
+    let found = finding(address, snapshot.lookup(address));
     let reaches = !found.mailboxes.is_empty() || !found.outside.is_empty();
     if place.json {
         output::json(&json!({
@@ -137,8 +139,14 @@ fn test(people: &People, place: &Where, address: &Address) -> Result<Exit, Fatal
             "result": found.kind,
             "mailboxes": found.mailboxes,
             "outside": found.outside,
+            "way": way.iter().map(|step| json!({
+                "depth": step.depth, "address": step.address, "is": step.is.as_str(),
+            })).collect::<Vec<_>>(),
         }));
     } else {
+        for step in &way {
+            output::line(&format!("{}{step}", "  ".repeat(step.depth)));
+        }
         output::line(&found.said);
         for mailbox in &found.mailboxes {
             output::line(&format!("  mailbox  {mailbox}"));

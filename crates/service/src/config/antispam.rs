@@ -2,7 +2,8 @@
 //! that only this section has stand here too. What the checks are is `verdict`'s.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -27,6 +28,18 @@ pub struct Antispam {
     pub spf_fail: Measure,
     /// The most that is done of what a DMARC policy asks for.
     pub dmarc_policy: Measure,
+    /// Whether letters are judged by what their owner taught by moving others into and out of Junk.
+    pub junk_filter: bool,
+    /// rspamd, by its HTTP port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rspamd: Option<FilterSocket>,
+    /// Filters that speak the milter protocol, asked in this order.
+    pub milters: Vec<FilterSocket>,
+    /// How long each filter may take.
+    #[serde(with = "super::values::duration")]
+    pub filter_time: Duration,
+    /// What follows when a filter does not answer.
+    pub filters_away: WhenAway,
     /// How long a client waits for the greeting; who talks meanwhile is refused.
     #[serde(with = "super::values::duration")]
     pub greet_delay: Duration,
@@ -65,6 +78,25 @@ pub enum Measure {
     Reject,
 }
 
+/// What is done with letters while a filter does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenAway {
+    /// They are taken without it.
+    Accept,
+    /// Senders are asked to come again.
+    Defer,
+}
+
+/// Where a filter listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterSocket {
+    /// On a Unix socket.
+    Unix(PathBuf),
+    /// At an address of this machine or another.
+    Tcp(SocketAddr),
+}
+
 /// An address, or a network as `192.0.2.0/24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetworkRange {
@@ -82,6 +114,11 @@ impl Default for Antispam {
             iprev: true,
             spf_fail: Measure::Junk,
             dmarc_policy: Measure::Reject,
+            junk_filter: true,
+            rspamd: None,
+            milters: Vec::new(),
+            filter_time: Duration::from_secs(30),
+            filters_away: WhenAway::Accept,
             greet_delay: Duration::ZERO,
             helo: Measure::Note,
             dnsbl: Vec::new(),
@@ -139,6 +176,42 @@ impl fmt::Display for NetworkRange {
             true => self.address.fmt(f),
             false => write!(f, "{}/{}", self.address, self.bits),
         }
+    }
+}
+
+impl FromStr for FilterSocket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+            return Ok(FilterSocket::Unix(path.into()));
+        }
+        let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        address
+            .parse()
+            .map(FilterSocket::Tcp)
+            .map_err(|_| format!("\"{text}\" is neither \"unix:/PATH\" nor \"ADDRESS:PORT\""))
+    }
+}
+
+impl fmt::Display for FilterSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterSocket::Unix(path) => write!(f, "unix:{}", path.display()),
+            FilterSocket::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Serialize for FilterSocket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FilterSocket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

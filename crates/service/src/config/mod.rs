@@ -16,7 +16,7 @@ use std::time::Duration;
 use protocol::address::Domain;
 use serde::{Deserialize, Serialize};
 
-pub use antispam::{Antispam, Measure, NetworkRange};
+pub use antispam::{Antispam, FilterSocket, Measure, NetworkRange, WhenAway};
 pub use handle::{ConfigHandle, Reload};
 pub use load::{DEFAULT_PATH, Fault, Faults, allowed_keys, load, parse};
 pub use values::{
