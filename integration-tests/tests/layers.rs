@@ -35,7 +35,7 @@ const TABLE: &[Row] = &[
         1,
         "net",
         "protocol",
-        "bytes hickory-resolver rustix rustls rustls-native-certs serde serde_json tokio \
+        "bytes flate2 hickory-resolver rustix rustls rustls-native-certs serde serde_json tokio \
          tokio-rustls tracing",
     ),
     row(
@@ -70,7 +70,7 @@ const TABLE: &[Row] = &[
         3,
         "mda",
         "directory disk mailbox message net protocol service sieve verdict",
-        "bytes getrandom serde serde_json tokio tracing",
+        "bytes getrandom serde serde_json sha2 tokio tracing",
     ),
     row(
         3,

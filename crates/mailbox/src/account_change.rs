@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::ask::SpecialUse;
 use crate::ids::MailboxId;
 use crate::line;
@@ -32,7 +34,19 @@ pub(crate) enum AccountChange {
     Subscribe { name: MailboxName },
     /// And no more.
     Unsubscribe { name: MailboxName },
+    /// An annotation (RFC 5464) was set, or taken away.
+    Annotate {
+        /// Of which mailbox; `None`: of the account as a whole.
+        id: Option<MailboxId>,
+        /// Such as `/private/comment`.
+        entry: String,
+        /// What it says; `None`: it is no more.
+        value: Option<Bytes>,
+    },
 }
+
+/// Annotations of an account, by mailbox and entry.
+pub(crate) type Annotations = BTreeMap<(Option<MailboxId>, String), Bytes>;
 
 /// A mailbox as its account knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +63,7 @@ pub(crate) struct AccountState {
     pub(crate) serial: u64,
     pub(crate) mailboxes: BTreeMap<MailboxId, Entry>,
     pub(crate) subscriptions: BTreeSet<MailboxName>,
+    pub(crate) annotations: Annotations,
     /// The highest id ever given.
     pub(crate) last_id: u32,
     /// The highest UIDVALIDITY ever given.
@@ -75,12 +90,19 @@ impl AccountState {
             }
             AccountChange::Delete { id } => {
                 self.mailboxes.remove(&id);
+                self.annotations.retain(|(of, _), _| *of != Some(id));
             }
             AccountChange::Subscribe { name } => {
                 self.subscriptions.insert(name);
             }
             AccountChange::Unsubscribe { name } => {
                 self.subscriptions.remove(&name);
+            }
+            AccountChange::Annotate { id, entry, value } => {
+                match value {
+                    Some(value) => self.annotations.insert((id, entry), value),
+                    None => self.annotations.remove(&(id, entry)),
+                };
             }
         }
         true
@@ -102,6 +124,9 @@ impl AccountState {
         });
         let subscribed =
             self.subscriptions.iter().map(|name| AccountChange::Subscribe { name: name.clone() });
+        let annotated = self.annotations.iter().map(|((id, entry), value)| {
+            AccountChange::Annotate { id: *id, entry: entry.clone(), value: Some(value.clone()) }
+        });
         // A mailbox that is gone may have had the highest numbers: they must not come back.
         let last = AccountChange::Mailbox {
             id: MailboxId(self.last_id),
@@ -115,7 +140,8 @@ impl AccountState {
             Some(entry) if entry.uid_validity == self.last_uid_validity => Vec::new(),
             _ => vec![last, gone],
         };
-        let changes: Vec<_> = marks.into_iter().chain(made).chain(subscribed).collect();
+        let changes: Vec<_> =
+            marks.into_iter().chain(made).chain(subscribed).chain(annotated).collect();
         let first = (self.serial + 1).checked_sub(changes.len() as u64).filter(|&n| n > 0)?;
         Some((first..).zip(changes).collect())
     }
@@ -146,6 +172,17 @@ impl AccountChange {
             "delete" => AccountChange::Delete { id: id(next()?)? },
             "subscribe" => AccountChange::Subscribe { name: name(next()?)? },
             "unsubscribe" => AccountChange::Unsubscribe { name: name(next()?)? },
+            "annotate" => AccountChange::Annotate {
+                id: match next()? {
+                    "-" => None,
+                    word => Some(id(word)?),
+                },
+                entry: line::text(next()?)??,
+                value: match next()? {
+                    "-" => None,
+                    word => Some(line::octets(word)?.into()),
+                },
+            },
             _ => return None,
         };
         words.next().is_none().then_some((serial, change))
@@ -164,6 +201,11 @@ impl fmt::Display for AccountChange {
             AccountChange::Delete { id } => write!(f, "delete {id}"),
             AccountChange::Subscribe { name } => write!(f, "subscribe {}", word(name)),
             AccountChange::Unsubscribe { name } => write!(f, "unsubscribe {}", word(name)),
+            AccountChange::Annotate { id, entry, value } => {
+                let id = id.map_or("-".to_owned(), |id| id.to_string());
+                let value = value.as_ref().map_or("-".to_owned(), |value| line::octet_word(value));
+                write!(f, "annotate {id} {} {value}", line::word(Some(entry)))
+            }
         }
     }
 }
@@ -203,6 +245,16 @@ pub(crate) mod tests {
             id().prop_map(|id| AccountChange::Delete { id }),
             a_name().prop_map(|name| AccountChange::Subscribe { name }),
             a_name().prop_map(|name| AccountChange::Unsubscribe { name }),
+            (
+                proptest::option::of(id()),
+                "/private/[a c%-]{1,3}",
+                proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9)),
+            )
+                .prop_map(|(id, entry, value)| AccountChange::Annotate {
+                    id,
+                    entry,
+                    value: value.map(Bytes::from),
+                }),
         ]
     }
 

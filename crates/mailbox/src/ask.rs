@@ -1,5 +1,6 @@
 //! What can be asked of the mailboxes, and the answers: letters, mailboxes, changes; never files.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -180,6 +181,8 @@ pub struct AccountView {
     pub mailboxes: Arc<[Listed]>,
     /// Subscribed names; they need not exist.
     pub subscriptions: Arc<[MailboxName]>,
+    /// Annotations (RFC 5464) by mailbox and entry; without a mailbox: of the account.
+    pub annotations: Arc<BTreeMap<(Option<MailboxId>, String), Bytes>>,
     /// What the account holds.
     pub usage: Usage,
 }
@@ -211,7 +214,13 @@ pub(crate) enum Ask {
     Account(AccountId),
     Open(AccountId, MailboxId),
     Deliver(Box<Prepared>),
-    Append(Address, Vec<PreparedLetter>, Quota),
+    Append {
+        to: Address,
+        letters: Vec<PreparedLetter>,
+        quota: Quota,
+        /// The letter that goes when these have come (RFC 8508).
+        replaces: Option<(Address, Uid)>,
+    },
     ChangeFlags(Address, FlagChange),
     Expunge(Address, UidSet),
     Copy {
@@ -230,6 +239,7 @@ pub(crate) enum Ask {
     Rename(AccountId, MailboxName, MailboxName),
     Subscribe(AccountId, MailboxName),
     Unsubscribe(AccountId, MailboxName),
+    Annotate(AccountId, Option<MailboxId>, Vec<(String, Option<Bytes>)>),
     ClaimRecent(Address),
     Look(Address),
     /// Forget when the directories were last read, then look.

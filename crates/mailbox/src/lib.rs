@@ -16,6 +16,7 @@ mod content;
 mod custody;
 mod error;
 mod flags;
+mod history;
 mod ids;
 mod index;
 mod keywords;
@@ -39,6 +40,7 @@ mod uidset;
 mod utf7;
 mod verify;
 mod view;
+mod words;
 mod writer;
 
 pub use ask::{
@@ -61,4 +63,5 @@ pub use state::Counts;
 pub use uidset::UidSet;
 pub use verify::{Finding, Verified};
 pub use view::{Changes, View};
+pub use words::{Field, Query, RuledOut};
 pub use writer::Writer;

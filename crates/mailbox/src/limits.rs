@@ -46,6 +46,33 @@ pub const SNAPSHOT_AFTER: u64 = 256 * 1024;
 /// Segments of a state log that are kept: "what went since MODSEQ n" reads them.
 pub const HISTORY_SEGMENTS: u32 = 16;
 
+/// Expunges of a mailbox that are remembered one by one; older ones are put together in pairs.
+pub const EXPUNGES_REMEMBERED: usize = 1_024;
+
+/// Octets of the value of an annotation: escaped, it must fit into a line ([`LINE_BYTES`]).
+pub const ANNOTATION_SIZE: usize = 16 * 1024;
+
+/// Annotations of one account: all of them are in memory while it is used.
+pub const ANNOTATIONS: usize = 1_000;
+
+/// Words of one letter that are kept; a letter with more (a dump, a list) is read at each search.
+pub const WORDS_OF_A_LETTER: usize = 50_000;
+
+/// Letters of one segment of the index of words.
+pub const WORDS_SEGMENT: usize = 16_384;
+
+/// Bytes of memory that a segment in the making may take.
+pub const WORDS_SEGMENT_MEMORY: usize = 64 * 1024 * 1024;
+
+/// Letters learnt by searches after which they are written to a file.
+pub const WORDS_KEPT_AFTER: usize = 256;
+
+/// Bytes of words of all mailboxes together in memory; those searched longest ago go first.
+pub const WORDS_MEMORY: usize = 192 * 1024 * 1024;
+
+/// Bytes of words of one mailbox on disk; beyond them letters are read at each search.
+pub const WORDS_DISK: usize = 512 * 1024 * 1024;
+
 /// Longest line of a state log or account log in bytes; longer sets of UIDs are split.
 pub const LINE_BYTES: usize = 64 * 1024;
 

@@ -44,6 +44,10 @@ pub(crate) fn text(word: &str) -> Option<Option<String>> {
     if word == "-" {
         return Some(None);
     }
+    String::from_utf8(unescape(word)?).ok().filter(|text| !text.is_empty()).map(Some)
+}
+
+fn unescape(word: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(word.len());
     let mut bytes = word.bytes();
     while let Some(byte) = bytes.next() {
@@ -55,7 +59,31 @@ pub(crate) fn text(word: &str) -> Option<Option<String>> {
         let digits = std::str::from_utf8(&digits).ok()?;
         out.push(u8::from_str_radix(digits, 16).ok()?);
     }
-    String::from_utf8(out).ok().filter(|text| !text.is_empty()).map(Some)
+    Some(out)
+}
+
+/// Any octets as a word: what is not printable is `%XX`, and `%` alone is nothing at all.
+pub(crate) fn octet_word(octets: &[u8]) -> String {
+    if octets.is_empty() {
+        return "%".to_owned();
+    }
+    let mut out = String::with_capacity(octets.len());
+    for &byte in octets {
+        if byte.is_ascii_graphic() && byte != b'%' && (byte != b'-' || octets.len() > 1) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The octets of such a word; `None` when it is malformed.
+pub(crate) fn octets(word: &str) -> Option<Vec<u8>> {
+    if word == "%" {
+        return Some(Vec::new());
+    }
+    unescape(word)
 }
 
 /// The whole lines of a log, and how many bytes they take. `Err` holds the place of the first bad

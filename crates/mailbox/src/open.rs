@@ -23,6 +23,7 @@ use crate::scan::Looked;
 use crate::stage::{Place, Stager};
 use crate::uidset::UidSet;
 use crate::verify::{self, Verified};
+use crate::words::{Query, RuledOut, Words};
 use crate::writer::{Accounts, Writer, sweep};
 
 /// Wall-clock time, from whoever has a clock.
@@ -61,6 +62,7 @@ pub struct Mailboxes {
     stager: Arc<Stager>,
     accounts: Arc<Accounts>,
     index: Shelf,
+    words: Words,
     clock: ClockOf,
 }
 
@@ -99,6 +101,7 @@ impl Mailboxes {
         place: Place,
     ) -> Result<(Mailboxes, GroupCommit<Writer>, Recovery)> {
         let index = Shelf::new(options.index.clone());
+        let words = Words::new(options.index.as_deref());
         let writer = Writer::open(disk.clone(), &options, index.clone())?;
         let accounts = writer.accounts_view();
         let (commit, submitter, recovery) =
@@ -106,7 +109,7 @@ impl Mailboxes {
         sweep(disk.as_ref(), &options.directory)?;
         let stager = Arc::new(Stager::new(disk, &options, place)?);
         let clock = ClockOf(options.clock);
-        Ok((Mailboxes { submitter, stager, accounts, index, clock }, commit, recovery))
+        Ok((Mailboxes { submitter, stager, accounts, index, words, clock }, commit, recovery))
     }
 
     /// The disk that the store lies on.
@@ -174,7 +177,22 @@ impl Mailboxes {
         quota: Quota,
     ) -> Result<Placed> {
         let letters = self.stager.letters(letters).await?;
-        self.placed(Ask::Append(mailbox.address().clone(), letters, quota)).await
+        let to = mailbox.address().clone();
+        self.placed(Ask::Append { to, letters, quota, replaces: None }).await
+    }
+
+    /// Adds a letter and expunges the one that it replaces, in one step (RFC 8508).
+    pub async fn replace(
+        &self,
+        mailbox: &Mailbox,
+        letter: NewLetter,
+        quota: Quota,
+        (from, old): (&Mailbox, Uid),
+    ) -> Result<Placed> {
+        let letters = self.stager.letters(vec![letter]).await?;
+        let to = mailbox.address().clone();
+        let replaces = Some((from.address().clone(), old));
+        self.placed(Ask::Append { to, letters, quota, replaces }).await
     }
 
     /// Changes flags and keywords.
@@ -257,6 +275,17 @@ impl Mailboxes {
         self.done(Ask::Unsubscribe(account.clone(), name)).await
     }
 
+    /// Sets annotations (RFC 5464) of a mailbox, or of the account; all or none. `None` takes one
+    /// away.
+    pub async fn annotate(
+        &self,
+        account: &AccountId,
+        mailbox: Option<MailboxId>,
+        annotations: Vec<(String, Option<bytes::Bytes>)>,
+    ) -> Result<()> {
+        self.done(Ask::Annotate(account.clone(), mailbox, annotations)).await
+    }
+
     /// What is inside a letter, if the index knows it. Never waits.
     pub fn structure(&self, mailbox: &Mailbox, letter: &Letter) -> Option<Structure> {
         self.index.get(mailbox, letter)
@@ -265,6 +294,26 @@ impl Mailboxes {
     /// Gives the index what was found by reading a letter through. Never waits.
     pub fn keep_structure(&self, mailbox: &Mailbox, letter: &Letter, structure: &Structure) {
         self.index.keep(mailbox, letter, structure);
+    }
+
+    /// Which letters a search for this need not read. What it does not know it does not rule out.
+    pub fn rule_out(&self, mailbox: &Mailbox, query: &Query) -> RuledOut {
+        self.words.rule_out(mailbox, query)
+    }
+
+    /// Letters whose words are known.
+    pub fn words_known(&self, mailbox: &Mailbox) -> UidSet {
+        self.words.knows(mailbox)
+    }
+
+    /// A search has read a letter whose words were not known: header and text, in lower case.
+    pub fn learn_words(&self, mailbox: &Mailbox, letter: &Letter, text: (&str, &str)) {
+        self.words.learn(mailbox, letter, text);
+    }
+
+    /// A search in the mailbox is over.
+    pub fn searched(&self, mailbox: &Mailbox) {
+        self.words.searched(mailbox);
     }
 
     /// Closes the indexes; for the end of the service.
@@ -315,6 +364,7 @@ impl Mailboxes {
     /// what other programs did. The answer is what was found; letters stay as they are.
     pub async fn rebuild(&self, account: &AccountId) -> Result<Looked> {
         self.index.forget(account);
+        self.words.forget(account);
         let mut all = Looked::default();
         for listed in self.account(account).await?.mailboxes.iter() {
             let mailbox = self.open_mailbox(account, listed.id).await?;

@@ -8,6 +8,7 @@ use disk::Disk;
 
 use crate::change::{Added, Change};
 use crate::content;
+use crate::history::History;
 use crate::ids::ModSeq;
 use crate::letter::{OwnName, split_name};
 use crate::state::State;
@@ -62,6 +63,7 @@ pub(crate) fn from_names(
         // A second file with the same UID is left to the next look.
         let _ = state.apply(state.modseq + 1, &Change::Add(Box::new(added)));
     }
+    state.history = History::since(state.modseq);
     let mut loaded = Loaded::without_log(state);
     loaded.damage = reports;
     Ok(loaded)

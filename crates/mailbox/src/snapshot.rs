@@ -11,6 +11,7 @@ use disk::Crc32c;
 
 use crate::change::{keyword_word, keywords};
 use crate::checksum::crc32c;
+use crate::history::History;
 use crate::ids::{MailboxId, Uid};
 use crate::keywords::{Keyword, Keywords};
 use crate::letter::{LETTER_RECORD, Letter};
@@ -155,6 +156,7 @@ fn begun(header: &[u8; HEADER]) -> Option<(State, Header)> {
     state.uid_next = small(2)?;
     state.recent_from = small(3)?;
     state.modseq = large(0)?;
+    state.history = History::since(state.modseq);
     let found = Header {
         segment: small(4)?,
         letters: small(5)?,

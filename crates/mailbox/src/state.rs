@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::change::{Added, Change, How};
 use crate::flags::Flags;
+use crate::history::History;
 use crate::ids::{MailboxId, ModSeq, Uid};
 use crate::keywords::{Keyword, KeywordSet, Keywords};
 use crate::letter::{self, Letter, Shown};
@@ -26,6 +27,8 @@ pub(crate) struct State {
     /// Names other programs gave to files, without flags.
     pub(crate) names: Arc<BTreeMap<Uid, Arc<str>>>,
     pub(crate) counts: Counts,
+    /// Which letters went when.
+    pub(crate) history: History,
     /// Letters from this UID on have been announced to nobody.
     pub(crate) recent_from: u32,
 }
@@ -59,6 +62,7 @@ impl State {
             keywords: Arc::default(),
             names: Arc::default(),
             counts: Counts::default(),
+            history: History::default(),
             recent_from: 1,
         }
     }
@@ -74,7 +78,10 @@ impl State {
             Change::Flags { uids, how, flags, keywords } => {
                 self.set_flags(modseq, uids, &FlagChange { how: *how, flags: *flags, keywords })?;
             }
-            Change::Gone { uids, .. } => self.remove(uids),
+            Change::Gone { uids, .. } => {
+                self.history.add(modseq, uids);
+                self.remove(uids);
+            }
             Change::Recent(uid) => self.recent_from = self.recent_from.max(*uid),
             Change::Shown { uids, flags } => self.show(uids, *flags),
             Change::Named { uid, name } => {

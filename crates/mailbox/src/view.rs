@@ -122,6 +122,25 @@ impl View {
             || (self.0.modseq, self.0.recent_from) == (other.0.modseq, other.0.recent_from)
     }
 
+    /// UIDs of letters that went after `modseq` (RFC 7162 §3.2.5). If that is longer ago than
+    /// anybody remembers: every UID that was ever given and has no letter now.
+    pub fn gone_since(&self, modseq: ModSeq) -> UidSet {
+        if modseq >= self.0.modseq {
+            return UidSet::new();
+        }
+        self.0.history.gone_since(modseq).unwrap_or_else(|| {
+            let mut absent = UidSet::new();
+            let mut next = 1;
+            for letter in self.letters() {
+                let uid = letter.uid.get();
+                absent.insert_range(next..=uid - 1);
+                next = uid.saturating_add(1);
+            }
+            absent.insert_range(next..=self.0.uid_next.saturating_sub(1));
+            absent
+        })
+    }
+
     /// What changed from this view to a later one of the same mailbox. Costs what differs, not
     /// what is there.
     pub fn changes(&self, later: &View) -> Changes {

@@ -31,9 +31,9 @@ pub use custody::facts;
 use deliver::Deliveries;
 pub use retrieve::Entry;
 use retrieve::Retrieval;
-use tutor::Tutor;
 use rules::Rules;
 pub use rules::verbs as sieve_verbs;
+use tutor::Tutor;
 
 /// Runs the agent in the foreground until it is told to stop.
 pub fn run(start: &Start) -> Exit {

@@ -44,3 +44,13 @@ pub const MAX_DIAGNOSTIC: usize = 2_000;
 
 /// Octets of the original header that a delivery report carries.
 pub const MAX_REPORTED_HEADER: usize = 64 * 1024;
+
+/// How far up a conversation is followed when threads are put together. Real ones stay below a
+/// hundred; a chain made by hand must not cost the square of its length.
+pub const MAX_THREAD_DEPTH: usize = 1_000;
+
+/// RFC 8970 §3.2: characters of a preview.
+pub const MAX_PREVIEW: usize = 200;
+
+/// Octets of a part that its preview is made from: HTML begins with much that is no text.
+pub const MAX_PREVIEW_READ: u64 = 64 * 1024;

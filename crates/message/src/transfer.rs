@@ -15,6 +15,13 @@ pub fn decode<'a>(encoding: &str, body: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
+/// Whether [`decode`] knows the encoding (RFC 2045 §6.1).
+pub fn is_known(encoding: &str) -> bool {
+    ["7bit", "8bit", "binary", "base64", "quoted-printable"]
+        .iter()
+        .any(|known| encoding.eq_ignore_ascii_case(known))
+}
+
 /// RFC 2045 §6.8: what is not in the alphabet is passed over; a padding ends a group, and more may
 /// follow, as in letters that were joined from pieces.
 pub fn decode_base64(body: &[u8]) -> Vec<u8> {

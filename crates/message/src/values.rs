@@ -98,7 +98,11 @@ pub fn part_octets<'a>(part: &Part, letter: &'a [u8]) -> Cow<'a, [u8]> {
 /// The text of a text part: transfer encoding and charset removed, line ends LF; at most
 /// `limits::MAX_DECODED_TEXT` octets of the body are read.
 pub fn part_text(part: &Part, letter: &[u8]) -> String {
-    let body = part.body.of(letter);
+    octets_text(part, part.body.of(letter))
+}
+
+/// The same, from the octets of the part's body or the beginning of them.
+pub fn octets_text(part: &Part, body: &[u8]) -> String {
     let body = body.get(..MAX_DECODED_TEXT).unwrap_or(body);
     let octets = transfer::decode(&part.encoding, body);
     let charset = parameter::decoded(&part.media.parameters, "charset");
@@ -124,6 +128,15 @@ pub fn charset_to_text(charset: &str, octets: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(octets).0.into_owned(),
     }
+}
+
+/// Whether [`charset_to_text`] knows the charset.
+pub fn is_charset(name: &str) -> bool {
+    let label = name.trim();
+    let lower = label.to_ascii_lowercase();
+    matches!(lower.as_str(), "us-ascii" | "ascii")
+        || encoding_rs::Encoding::for_label_no_replacement(label.as_bytes()).is_some()
+        || mail_parser::decoders::charsets::map::charset_decoder(lower.as_bytes()).is_some()
 }
 
 /// The words of an HTML text, without tags, scripts and styles. For search and previews; a reader

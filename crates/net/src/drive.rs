@@ -216,6 +216,12 @@ impl<M: Machine> Driver<M> {
         self.tls_outcome(outcome)
     }
 
+    /// Sends what waits, then compresses what follows, both ways (RFC 4978).
+    pub async fn compress(&mut self) {
+        self.flush().await;
+        self.stream = self.stream.take().compressed();
+    }
+
     fn tls_outcome(
         &mut self,
         outcome: Result<(Stream, TlsFacts), tls::HandshakeError>,

@@ -5,6 +5,7 @@
 pub mod cancel;
 pub mod clock;
 pub mod connect;
+mod deflate;
 pub mod dns;
 pub mod drive;
 pub mod ipc;

@@ -88,6 +88,12 @@ pub const IPC_POOL: usize = 8;
 /// How long an IPC peer may take to accept a frame, or to say hello.
 pub const IPC_WRITE: Duration = Duration::from_secs(10);
 
+/// Octets compressed or decompressed at once.
+pub const DEFLATE_CHUNK: usize = 8 * 1024;
+
+/// Compressed octets that wait for a slow peer before nothing more is compressed.
+pub const DEFLATE_WAITING: usize = 32 * 1024;
+
 /// Octets of a PROXY header of version 2 after its first sixteen: addresses and a few notes.
 pub const PROXY_HEADER: usize = 2048;
 

@@ -24,6 +24,8 @@ pub enum Stream {
     Given(Box<dyn Given>),
     /// TLS over one of the others.
     Tls(Box<tokio_rustls::TlsStream<Stream>>),
+    /// Compression over one of the others.
+    Deflated(Box<crate::deflate::Deflated>),
     /// Nothing: a connection after it was closed.
     Closed,
 }
@@ -66,8 +68,15 @@ impl Stream {
                 let _ = rustix::net::sockopt::set_tcp_quickack(tcp, true);
             }
             Stream::Tls(tls) => tls.get_ref().0.acknowledge(),
+            Stream::Deflated(deflated) => deflated.inner().acknowledge(),
             Stream::Unix(_) | Stream::Memory(_) | Stream::Given(_) | Stream::Closed => {}
         }
+    }
+
+    /// The same stream, compressed from here on both ways (RFC 4978).
+    #[must_use]
+    pub fn compressed(self) -> Self {
+        Stream::Deflated(Box::new(crate::deflate::Deflated::new(self)))
     }
 
     /// Who is at the other end.
@@ -83,6 +92,7 @@ impl Stream {
             }
             Stream::Memory(_) | Stream::Given(_) => Ok(Peer::Memory),
             Stream::Tls(tls) => tls.get_ref().0.peer(),
+            Stream::Deflated(deflated) => deflated.inner().peer(),
             Stream::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -92,13 +102,17 @@ impl Stream {
         match self {
             Stream::Tcp(tcp) => tcp.local_addr().ok().map(unmapped),
             Stream::Tls(tls) => tls.get_ref().0.local_address(),
+            Stream::Deflated(deflated) => deflated.inner().local_address(),
             _ => None,
         }
     }
 
     /// What is sent goes through TLS.
     pub fn is_tls(&self) -> bool {
-        matches!(self, Stream::Tls(_))
+        match self {
+            Stream::Deflated(deflated) => deflated.inner().is_tls(),
+            other => matches!(other, Stream::Tls(_)),
+        }
     }
 
     /// Takes the stream out, leaving [`Stream::Closed`].
@@ -156,6 +170,7 @@ impl AsyncRead for Stream {
             Stream::Memory(inner) => Pin::new(inner).poll_read(cx, buf),
             Stream::Given(inner) => Pin::new(inner.as_mut()).poll_read(cx, buf),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_read(cx, buf),
+            Stream::Deflated(inner) => Pin::new(inner.as_mut()).poll_read(cx, buf),
             Stream::Closed => Poll::Ready(Ok(())),
         }
     }
@@ -173,6 +188,7 @@ impl AsyncWrite for Stream {
             Stream::Memory(inner) => Pin::new(inner).poll_write(cx, bytes),
             Stream::Given(inner) => Pin::new(inner.as_mut()).poll_write(cx, bytes),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_write(cx, bytes),
+            Stream::Deflated(inner) => Pin::new(inner.as_mut()).poll_write(cx, bytes),
             Stream::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -184,6 +200,7 @@ impl AsyncWrite for Stream {
             Stream::Memory(inner) => Pin::new(inner).poll_flush(cx),
             Stream::Given(inner) => Pin::new(inner.as_mut()).poll_flush(cx),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_flush(cx),
+            Stream::Deflated(inner) => Pin::new(inner.as_mut()).poll_flush(cx),
             Stream::Closed => Poll::Ready(Ok(())),
         }
     }
@@ -195,6 +212,7 @@ impl AsyncWrite for Stream {
             Stream::Memory(inner) => Pin::new(inner).poll_shutdown(cx),
             Stream::Given(inner) => Pin::new(inner.as_mut()).poll_shutdown(cx),
             Stream::Tls(inner) => Pin::new(inner.as_mut()).poll_shutdown(cx),
+            Stream::Deflated(inner) => Pin::new(inner.as_mut()).poll_shutdown(cx),
             Stream::Closed => Poll::Ready(Ok(())),
         }
     }

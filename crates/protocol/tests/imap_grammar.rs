@@ -8,8 +8,8 @@ use protocol::imap::command::{
 };
 use protocol::imap::fetch::{Content, FetchData, FetchItem, MarkSeen, Partial};
 use protocol::imap::grammar::{
-    AppendPrefix, ParseErrorKind, Writer, parse_append_prefix, parse_command, parse_response,
-    print_command, print_response,
+    AppendPrefix, Names, ParseErrorKind, Writer, parse_append_prefix, parse_command,
+    parse_response, print_command, print_response,
 };
 use protocol::imap::response::{Continuation, Response, StatusItem, Untagged};
 use protocol::imap::search::{DateOrder, SearchField, SearchKey};
@@ -68,6 +68,28 @@ const COMMANDS: &[&str] = &[
     "a1 UNSELECT",
     "a1 EXPUNGE",
     "a1 UID EXPUNGE 3:5,9:*",
+    "a1 SELECT INBOX (CONDSTORE)",
+    "a1 SELECT INBOX (QRESYNC (67890007 90060115194045000 41:211,214:541))",
+    "a1 EXAMINE x (CONDSTORE QRESYNC (67890007 90060115194045000))",
+    "a1 SELECT x (QRESYNC (67890007 20 1:29997 (5000,7500,9000,9990:9999 15000,22500,25000)))",
+    "a1 SELECT x (QRESYNC (67890007 20 (5000 15000)))",
+    "a1 FETCH 1:* FLAGS (CHANGEDSINCE 12345)",
+    "a1 UID FETCH 300:500 (UID FLAGS) (CHANGEDSINCE 12345 VANISHED)",
+    "a1 FETCH 1 (MODSEQ EMAILID THREADID SAVEDATE PREVIEW PREVIEW (LAZY))",
+    "a1 STORE 7,5,9 (UNCHANGEDSINCE 320162338) +FLAGS.SILENT (\\Deleted)",
+    "a1 SEARCH MODSEQ 620162338 OLDER 3600 YOUNGER 60 EMAILID M1 THREADID T1",
+    "a1 SEARCH SAVEDBEFORE 3-Mar-2020 SAVEDON 3-Mar-2020 SAVEDSINCE 3-Mar-2020 SAVEDATESUPPORTED",
+    "a1 SORT (SUBJECT REVERSE DATE) UTF-8 ALL",
+    "a1 UID SORT RETURN (COUNT ALL) (ARRIVAL CC FROM SIZE TO) US-ASCII SUBJECT x NOT SEEN",
+    "a1 THREAD ORDEREDSUBJECT UTF-8 SINCE 5-Mar-2000",
+    "a1 UID THREAD REFERENCES UTF-8 ALL",
+    "a1 COMPRESS DEFLATE",
+    "a1 GETQUOTA \"\"",
+    "a1 GETQUOTAROOT INBOX",
+    "a1 STATUS INBOX (APPENDLIMIT DELETED-STORAGE MAILBOXID)",
+    "a1 GETMETADATA (MAXSIZE 1024 DEPTH infinity) INBOX (/private/filters /shared/comment)",
+    "a1 GETMETADATA \"\" (/shared/comment)",
+    "a1 SETMETADATA INBOX (/private/comment {33}\r\nMy new comment across\r\ntwo lines. /shared/x NIL)",
     "a1 SEARCH ALL",
     "a1 SEARCH CHARSET UTF-8 TEXT {4}\r\n\u{e9}\u{e9}",
     "a1 SEARCH RETURN (MIN COUNT SAVE) UNSEEN",
@@ -108,9 +130,9 @@ fn commands_come_back_as_they_were() {
 
 #[test]
 fn commands_mean_what_they_say() {
-    assert_eq!(command("x select inbox"), Command::Select(MailboxName::inbox()));
-    assert_eq!(command("x SELECT &AOQ-"), Command::Select(MailboxName::new("ä").unwrap()));
-    assert_eq!(command("x SELECT \"ä\""), Command::Select(MailboxName::new("ä").unwrap()));
+    assert_eq!(command("x select inbox"), Command::Select(MailboxName::inbox().into()));
+    assert_eq!(command("x SELECT &AOQ-"), Command::Select(MailboxName::new("ä").unwrap().into()));
+    assert_eq!(command("x SELECT \"ä\""), Command::Select(MailboxName::new("ä").unwrap().into()));
     let Command::Store(store) = command("x uid store 1 +flags.silent \\Seen todo") else {
         panic!()
     };
@@ -203,7 +225,9 @@ fn limits_hold() {
 #[test]
 fn append_is_known_before_its_message() {
     let text = b"t APPEND \"Sent\" (\\Seen x) \" 7-Feb-1994 21:52:25 -0800\" {310+}\r\n";
-    let Ok(AppendPrefix::Message(tag, append)) = parse_append_prefix(text) else { panic!() };
+    let Ok(AppendPrefix::Message(tag, append)) = parse_append_prefix(text, Names::Utf7) else {
+        panic!()
+    };
     assert_eq!(append.literal.size, 310);
     assert_eq!(append.flags.len(), 2);
     assert_eq!(append.date.unwrap().timestamp().to_rfc3339(), "1994-02-08T05:52:25.000Z");
@@ -213,12 +237,12 @@ fn append_is_known_before_its_message() {
         "t APPEND Sent (\\Seen x) \" 7-Feb-1994 21:52:25 -0800\" {310}"
     );
     for argument in [&b"t APPEND {4}\r\n"[..], b"t LOGIN {4}\r\n", b"t SEARCH TEXT {4}\r\n"] {
-        assert_eq!(parse_append_prefix(argument), Ok(AppendPrefix::Argument));
+        assert_eq!(parse_append_prefix(argument, Names::Utf7), Ok(AppendPrefix::Argument));
     }
-    let named = parse_append_prefix(b"t APPEND {1}\r\nx {5}\r\n");
+    let named = parse_append_prefix(b"t APPEND {1}\r\nx {5}\r\n", Names::Utf7);
     assert!(matches!(named, Ok(AppendPrefix::Message(..))));
     for wrong in [&b"t APPEND x (\\Seen {4}\r\n"[..], b"t APPEND x y {4}\r\n"] {
-        parse_append_prefix(wrong).expect_err("not an APPEND");
+        parse_append_prefix(wrong, Names::Utf7).expect_err("not an APPEND");
     }
 }
 
@@ -264,6 +288,19 @@ const RESPONSES: &[&str] = &[
     "* SEARCH",
     "* ESEARCH (TAG \"a1\") UID MIN 2 MAX 47 COUNT 25 ALL 2:3,47 MODSEQ 9",
     "* ESEARCH",
+    "* SEARCH 2 5 6 7 11 12 18 19 20 23 (MODSEQ 917162500)",
+    "* SORT 2 84 882",
+    "* SORT",
+    "* THREAD (2)(3 6 (4 23)(44 7 96))",
+    "* THREAD (166)(167)(168)(169)(172)((170)(179))(171)(173)((174)(175)(176)(178)(181)(180))",
+    "* THREAD (1 (2)(3 4 (5)(6))(7))",
+    "* THREAD",
+    "* QUOTA \"\" (STORAGE 10 512 MESSAGE 3 100)",
+    "* QUOTAROOT INBOX \"\"",
+    "* METADATA INBOX (/private/comment \"My comment\" /shared/comment NIL)",
+    "* METADATA \"\" (/shared/x ~{3}\r\na\0b)",
+    "* 4 FETCH (EMAILID (M25f) THREADID (T4) SAVEDATE \"17-Jul-1996 02:44:25 -0700\")",
+    "* 4 FETCH (THREADID NIL SAVEDATE NIL PREVIEW \"Hello there\" MODSEQ (9))",
     "* ID (\"name\" \"Posthaste\" \"x\" NIL)",
     "* ID NIL",
     "* 23 EXISTS",
@@ -313,7 +350,10 @@ fn responses_mean_what_they_say() {
     };
     assert_eq!((text.code, text.text.as_str()), (None, "[UIDNEXT x] y"));
     assert!(matches!(parse("* LIST () \"/\" a&b"), Response::Untagged(Untagged::Other(_))));
-    assert_eq!(parse("* SEARCH "), Response::Untagged(Untagged::Search(Vec::new())));
+    assert_eq!(
+        parse("* SEARCH "),
+        Response::Untagged(Untagged::Search { found: Vec::new(), mod_seq: None })
+    );
     let Response::Untagged(Untagged::Fetch { data, .. }) = parse(
         "* 1 FETCH (BODYSTRUCTURE (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 30 (NIL NIL NIL NIL \
          NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" NIL NIL NIL NIL 3 1) 4 NIL NIL NIL NIL))",
@@ -499,7 +539,7 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse_command(&text);
-        let _ = parse_append_prefix(&text);
+        let _ = parse_append_prefix(&text, Names::Utf7);
         let _ = parse_response(&text, &[]);
     }
 

@@ -8,7 +8,7 @@ use crate::ask::{Address, Answer, SpecialUse};
 use crate::change::Why;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId};
-use crate::limits::{MAILBOXES, SUBSCRIPTIONS};
+use crate::limits::{ANNOTATION_SIZE, ANNOTATIONS, MAILBOXES, SUBSCRIPTIONS};
 use crate::name::MailboxName;
 
 impl Writer {
@@ -127,6 +127,35 @@ impl Writer {
         }
         if !state.subscriptions.contains(&name) {
             self.list_change(draft, account, AccountChange::Subscribe { name })?;
+        }
+        Ok(Answer::Done)
+    }
+
+    /// SETMETADATA (RFC 5464 §4.3): all or none.
+    pub(super) fn annotate(
+        &mut self,
+        draft: &mut Draft,
+        account: &AccountId,
+        id: Option<MailboxId>,
+        annotations: Vec<(String, Option<bytes::Bytes>)>,
+    ) -> Result<Answer> {
+        self.account(draft, account)?;
+        for (entry, value) in annotations {
+            let state = &self.account_mut(account)?.state;
+            if id.is_some_and(|id| !state.mailboxes.contains_key(&id)) {
+                return Err(Error::NoSuchMailbox);
+            }
+            let known = state.annotations.get(&(id, entry.clone()));
+            if known == value.as_ref() {
+                continue;
+            }
+            if known.is_none() && state.annotations.len() >= ANNOTATIONS {
+                return Err(Error::Limit("annotations"));
+            }
+            if value.as_ref().is_some_and(|value| value.len() > ANNOTATION_SIZE) {
+                return Err(Error::Limit("size of an annotation"));
+            }
+            self.list_change(draft, account, AccountChange::Annotate { id, entry, value })?;
         }
         Ok(Answer::Done)
     }

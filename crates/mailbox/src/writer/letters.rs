@@ -29,6 +29,14 @@ pub(super) struct Way {
     pub(super) quota: Quota,
 }
 
+/// Letters that a client brings.
+pub(super) struct Batch<'a> {
+    pub(super) letters: &'a [PreparedLetter],
+    pub(super) quota: Quota,
+    /// What goes when they have come.
+    pub(super) replaces: Option<&'a (Address, Uid)>,
+}
+
 /// A letter about to come into a mailbox.
 struct Coming {
     size: u32,
@@ -127,19 +135,30 @@ impl Writer {
         }
     }
 
-    /// APPEND: all letters or none.
+    /// APPEND: all letters or none. REPLACE: and another one goes.
     pub(super) fn append(
         &mut self,
         draft: &mut Draft,
         to: &Address,
-        letters: &[PreparedLetter],
-        quota: Quota,
+        coming: &Batch<'_>,
     ) -> Result<Answer> {
+        let Batch { letters, quota, replaces } = *coming;
         self.account(draft, &to.account)?;
         self.load_mailbox(to)?;
+        let mut old = None;
+        if let Some((from, uid)) = replaces {
+            self.load_mailbox(from)?;
+            let letter = self.open_mut(from)?.state.letters.get(*uid);
+            old = Some((from, letter.ok_or(Error::NoSuchLetter)?));
+        }
         let bytes: u64 = letters.iter().map(|letter| u64::from(letter.bytes.size)).sum();
         self.check_space(bytes)?;
-        let usage = self.account_mut(&to.account)?.usage;
+        let mut usage = self.account_mut(&to.account)?.usage;
+        if let Some((_, letter)) = &old {
+            // RFC 8508 §3.4: what goes makes room.
+            usage.bytes = usage.bytes.saturating_sub(u64::from(letter.size));
+            usage.letters = usage.letters.saturating_sub(1);
+        }
         if !quota.admits(usage, bytes, letters.len() as u64) {
             return Err(Error::OverQuota);
         }
@@ -167,6 +186,10 @@ impl Writer {
             )?);
         }
         placed.uid_validity = self.open_mut(to)?.state.uid_validity;
+        if let Some((from, letter)) = old {
+            self.remove(draft, from, &[letter], Why::Expunged)?;
+            placed.from.push(letter.uid);
+        }
         Ok(Answer::Placed(placed))
     }
 

@@ -111,7 +111,7 @@ struct Account {
 }
 
 /// Mailboxes by name, and subscriptions.
-type Lists = (Arc<[Listed]>, Arc<[MailboxName]>);
+type Lists = (Arc<[Listed]>, Arc<[MailboxName]>, Arc<crate::account_change::Annotations>);
 
 /// A mailbox in memory.
 #[derive(Debug)]
@@ -220,7 +220,11 @@ impl Writer {
             Ask::Account(account) => self.list(draft, &account),
             Ask::Open(account, mailbox) => self.open_for(draft, &Address { account, mailbox }),
             Ask::Deliver(delivery) => Ok(Answer::Delivered(self.deliver(draft, &delivery))),
-            Ask::Append(to, letters, quota) => self.append(draft, &to, &letters, quota),
+            Ask::Append { to, letters, quota, replaces } => {
+                let coming =
+                    letters::Batch { letters: &letters, quota, replaces: replaces.as_ref() };
+                self.append(draft, &to, &coming)
+            }
             Ask::ChangeFlags(of, change) => self.change_flags(draft, &of, &change),
             Ask::Expunge(of, uids) => self.expunge(draft, &of, &uids),
             Ask::Copy { from, uids, to, quota } => {
@@ -234,6 +238,7 @@ impl Writer {
             Ask::Rename(account, from, to) => self.rename(draft, &account, &from, &to),
             Ask::Subscribe(account, name) => self.subscribe(draft, &account, name),
             Ask::Unsubscribe(account, name) => self.unsubscribe(draft, &account, name),
+            Ask::Annotate(account, mailbox, list) => self.annotate(draft, &account, mailbox, list),
             Ask::ClaimRecent(of) => self.claim_recent(draft, &of),
             Ask::Look(of) => self.look(draft, &of),
             Ask::LookAnew(of) => {
@@ -288,7 +293,7 @@ impl Writer {
 impl Account {
     fn view(&mut self) -> AccountView {
         let state = &self.state;
-        let (mailboxes, subscriptions) = self
+        let (mailboxes, subscriptions, annotations) = self
             .listed
             .get_or_insert_with(|| {
                 let mut listed: Vec<Listed> = state
@@ -301,10 +306,11 @@ impl Account {
                     })
                     .collect();
                 listed.sort_by(|a, b| a.name.cmp(&b.name));
-                (listed.into(), state.subscriptions.iter().cloned().collect())
+                let subscriptions = state.subscriptions.iter().cloned().collect();
+                (listed.into(), subscriptions, Arc::new(state.annotations.clone()))
             })
             .clone();
-        AccountView { mailboxes, subscriptions, usage: self.usage }
+        AccountView { mailboxes, subscriptions, annotations, usage: self.usage }
     }
 }
 

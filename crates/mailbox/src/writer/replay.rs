@@ -142,7 +142,9 @@ impl Writer {
                 self.jobs.push_back(Job::Rename(address(*id), name.clone()));
             }
             AccountChange::Delete { id } => self.jobs.push_back(Job::Drop(address(*id))),
-            AccountChange::Subscribe { .. } | AccountChange::Unsubscribe { .. } => {}
+            AccountChange::Subscribe { .. }
+            | AccountChange::Unsubscribe { .. }
+            | AccountChange::Annotate { .. } => {}
         }
         Ok(())
     }

@@ -220,7 +220,8 @@ async fn place(shared: &Deliveries, parcels: &[Parcel<'_>]) -> Vec<Result<Place,
     let mut stored = Vec::new().into_iter();
     if let (Some(first), false) = (parcels.first(), to.is_empty()) {
         let (journey, body) = (first.journey, first.body.clone());
-        stored = shared.mailboxes.deliver(Delivery { journey, body, recipients: to }).await.into_iter();
+        stored =
+            shared.mailboxes.deliver(Delivery { journey, body, recipients: to }).await.into_iter();
     }
     let mut names = names.into_iter();
     let mut scripts = scripts.into_iter().peekable();

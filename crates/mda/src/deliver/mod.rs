@@ -25,9 +25,9 @@ use service::config::ConfigHandle;
 use service::trail::Trail;
 use service::{Context, Counter, Fatal};
 
-use crate::tutor::Tutor;
 use crate::limits::{RECIPIENTS, TRACE_ROOM};
 use crate::rules::Rules;
+use crate::tutor::Tutor;
 use session::Session;
 
 /// What all LMTP sessions share.

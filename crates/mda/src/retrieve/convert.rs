@@ -1,7 +1,7 @@
 //! Between the words of IMAP and those of the store: flags, names, sets. Decides nothing.
 
-use mailbox::{Flags, Keyword, Letter, MailboxName, Uid, View};
-use protocol::imap::{self, ConditionCode, Flag, NumberSet};
+use mailbox::{Flags, Keyword, Letter, MailboxId, MailboxName, Uid, UidSet, View};
+use protocol::imap::{self, Code, ConditionCode, Flag, NumberSet};
 
 use super::failure::Failure;
 
@@ -70,6 +70,28 @@ pub(super) fn wire_keyword(keyword: &Keyword) -> Option<Flag> {
 /// UIDs as the wire's set.
 pub(super) fn numbers(uids: impl IntoIterator<Item = Uid>) -> NumberSet {
     uids.into_iter().map(Uid::get).collect()
+}
+
+/// The store's set for the wire.
+pub(super) fn wire_numbers(uids: &UidSet) -> NumberSet {
+    NumberSet::from_pairs(uids.ranges().map(std::ops::RangeInclusive::into_inner).collect())
+}
+
+/// RFC 8474 §5.1: an identifier that survives a rename and is never given again: the mailbox's
+/// number in its account, with its UIDVALIDITY.
+pub(super) fn mailbox_id(uid_validity: u32, id: MailboxId) -> u64 {
+    u64::from(uid_validity) << 32 | u64::from(id.0)
+}
+
+/// `MAILBOXID (F...)`
+pub(super) fn mailbox_code(uid_validity: u32, id: MailboxId) -> Code {
+    let arguments = Some(format!("(F{:x})", mailbox_id(uid_validity, id)));
+    Code::Other { name: "MAILBOXID".to_owned(), arguments }
+}
+
+/// RFC 8474 §5.2: letters with the same octets have the same identifier, wherever they are.
+pub(super) fn email_id(letter: &Letter) -> String {
+    format!("M{:016x}{:x}", letter.hash, letter.size)
 }
 
 /// The store's system flags and the wire's.

@@ -10,27 +10,32 @@ use message::header::{self, Selection};
 use message::received;
 use message::scan::structure::Span;
 use message::scan::{SectionText as Part, Structure};
+use protocol::imap::command::FetchModifiers;
 use protocol::imap::fetch::{Content as Body, FetchData, FetchItem, Partial, Section, SectionText};
-use protocol::imap::{ConditionCode, DateTime, Numbering, SequenceSet, StatusText};
+use protocol::imap::response::VanishedTime;
+use protocol::imap::{DateTime, Numbering, SequenceSet, StatusText, Untagged};
 use protocol::journey::JourneyId;
 use service::trail;
 
 use super::content::header_of;
+use super::convert;
 use super::failure::{Failure, Outcome};
 use super::limits;
 use super::selected::{Access, Numbered};
 use super::session::Session;
 
 /// One item of a response, ready to be sent.
-enum Piece {
+pub(super) enum Piece {
     /// All of it is here.
     Whole(FetchData),
     /// Its octets are this range of the letter.
     Range(FetchData, Span),
+    /// Its octets were made for it.
+    Octets(FetchData, Bytes),
 }
 
 /// What is looked up once for each letter.
-struct Sources {
+pub(super) struct Sources {
     content: Option<Content>,
     header: Option<Bytes>,
     structure: Option<Arc<Structure>>,
@@ -40,12 +45,23 @@ impl Session {
     /// Answers for each letter of the set, in order.
     pub(super) async fn fetch(
         &mut self,
-        numbering: Numbering,
-        set: &SequenceSet,
+        (numbering, set): (Numbering, &SequenceSet),
         mut items: Vec<FetchItem>,
+        modifiers: FetchModifiers,
     ) -> Outcome {
-        if items.iter().any(|i| matches!(i, FetchItem::Binary { .. } | FetchItem::BinarySize(_))) {
-            return Err(Failure::bad("BINARY is not announced here"));
+        let since = modifiers.changed_since;
+        if modifiers.vanished
+            && (numbering != Numbering::Uid || !self.enabled.qresync || since.is_none())
+        {
+            // RFC 7162 §3.2.6
+            let why = "VANISHED needs UID FETCH, CHANGEDSINCE and ENABLE QRESYNC";
+            return Err(Failure::bad(why));
+        }
+        if since.is_some() && !items.contains(&FetchItem::ModSeq) {
+            items.push(FetchItem::ModSeq);
+        }
+        if items.contains(&FetchItem::ModSeq) {
+            self.enable_condstore();
         }
         // RFC 3501 §6.4.8: the answer to UID FETCH always tells the UID.
         if numbering == Numbering::Uid && !items.contains(&FetchItem::Uid) {
@@ -53,14 +69,19 @@ impl Session {
         }
         without_repeats(&mut items);
         let places = self.selected()?.places(numbering, set)?;
+        if let Some(since) = since.filter(|_| modifiers.vanished) {
+            self.tell_vanished(set, since)?;
+        }
+        let since = since.unwrap_or(0);
         if items.iter().all(is_known) {
-            self.fetch_known(&places, &items).await?;
+            self.fetch_known(&places, &items, since).await?;
             return Ok(StatusText::default());
         }
-        let seen = self.mark_seen(&places, &items).await;
-        let mut worst: Option<Error> = None;
+        let seen = self.mark_seen(&places, &items, since).await;
+        let mut worst: Option<Failure> = None;
         for place in places.into_iter().flat_map(|(from, to)| from..to) {
-            let Some(one) = self.selected()?.at(place) else { continue };
+            let one = self.selected()?.at(place).filter(|one| one.letter.modseq > since);
+            let Some(one) = one else { continue };
             let newly_seen = seen.contains(one.letter.uid);
             match self.fetch_letter(one, &items, newly_seen).await {
                 Ok(()) => {}
@@ -74,15 +95,21 @@ impl Session {
                 tokio::task::yield_now().await;
             }
         }
-        match worst {
-            None => Ok(StatusText::default()),
-            // RFC 2180 §4.1.3: the others have been answered.
-            Some(Error::NoSuchLetter) => {
-                let text = "some of the letters have been expunged meanwhile";
-                Err(Failure::no(ConditionCode::ExpungeIssued, text))
-            }
-            Some(error) => Err(error.into()),
+        // RFC 2180 §4.1.3: the others have been answered.
+        worst.map_or_else(|| Ok(StatusText::default()), Err)
+    }
+
+    /// RFC 7162 §3.2.6: the letters of the set that went since.
+    fn tell_vanished(&mut self, set: &SequenceSet, since: u64) -> Result<(), Failure> {
+        let view = &self.selected()?.view;
+        let last = view.len().checked_sub(1).and_then(|last| view.at(last));
+        let asked = set.resolve(last.map_or(0, |letter| letter.uid.get()));
+        let uids = convert::wire_numbers(&view.gone_since(since)).intersection(&asked);
+        if !uids.is_empty() {
+            let time = VanishedTime::Earlier;
+            self.machine().untagged(&Untagged::Vanished { uids, time });
         }
+        Ok(())
     }
 
     /// Answers from the letters' records alone: nothing is opened, nothing can fail, and nobody is
@@ -91,6 +118,7 @@ impl Session {
         &mut self,
         places: &[(usize, usize)],
         items: &[FetchItem],
+        since: u64,
     ) -> Result<(), Failure> {
         for &(mut from, to) in places {
             while from < to && !self.is_over() {
@@ -101,7 +129,8 @@ impl Session {
                 let machine = self.driver.machine();
                 // Neighbours mostly have the same flags: these are put together once.
                 let mut last = None;
-                for one in (from..end).filter_map(|place| selected.at(place)) {
+                let ones = (from..end).filter_map(|place| selected.at(place));
+                for one in ones.filter(|one| one.letter.modseq > since) {
                     let letter = match same {
                         true => one.letter,
                         false => now.letter(one.letter.uid).unwrap_or(one.letter),
@@ -135,7 +164,12 @@ impl Session {
 
     /// Sets `\Seen` on those letters whose bodies are asked for without PEEK. Tells which; a
     /// failure is no reason not to show the letters.
-    async fn mark_seen(&mut self, places: &[(usize, usize)], items: &[FetchItem]) -> UidSet {
+    async fn mark_seen(
+        &mut self,
+        places: &[(usize, usize)],
+        items: &[FetchItem],
+        since: u64,
+    ) -> UidSet {
         let mut uids = UidSet::new();
         let Some(selected) = &mut self.selected else { return uids };
         if selected.access == Access::ReadOnly || !items.iter().any(FetchItem::marks_seen) {
@@ -144,6 +178,7 @@ impl Session {
         for place in places.iter().flat_map(|(from, to)| *from..*to) {
             if let Some(letter) = selected.view.at(place)
                 && !letter.flags.contains(Flags::SEEN)
+                && letter.modseq > since
             {
                 uids.insert(letter.uid);
             }
@@ -175,7 +210,7 @@ impl Session {
         one: Numbered,
         items: &[FetchItem],
         newly_seen: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let Some(selected) = &self.selected else { return Ok(()) };
         let mailbox = selected.mailbox.clone();
         let now = mailbox.view();
@@ -190,13 +225,16 @@ impl Session {
             let piece = self.piece(item, (&mailbox, &now, &letter), &mut sources).await?;
             inline += piece.inline();
             if inline > limits::INLINE {
-                return Err(Error::Limit("header fields of one letter asked for at once"));
+                return Err(Error::Limit("header fields of one letter asked for at once").into());
             }
             pieces.push(piece);
         }
         if newly_seen && !items.contains(&FetchItem::Flags) {
             // RFC 3501 §6.4.5: a change of \Seen should be part of the answer.
             pieces.push(self.flags_piece(&now, &letter));
+            if self.enabled.condstore && !items.contains(&FetchItem::ModSeq) {
+                pieces.push(Piece::Whole(FetchData::ModSeq(letter.modseq)));
+            }
         }
         self.driver.machine().fetch_begin(one.sequence);
         for piece in pieces {
@@ -206,6 +244,13 @@ impl Session {
                     self.machine().fetch_item(&data);
                     if let Some(content) = &sources.content {
                         self.send_range(content, span).await;
+                    }
+                }
+                Piece::Octets(data, octets) => {
+                    self.machine().fetch_item(&data);
+                    for chunk in octets.chunks(limits::BODY_CHUNK) {
+                        self.machine().fetch_chunk(chunk);
+                        self.pace().await;
                     }
                 }
             }
@@ -227,12 +272,15 @@ impl Session {
         item: &FetchItem,
         (mailbox, now, letter): (&Mailbox, &View, &Letter),
         sources: &mut Sources,
-    ) -> Result<Piece, Error> {
+    ) -> Result<Piece, Failure> {
         let whole = match item {
             FetchItem::Flags => return Ok(self.flags_piece(now, letter)),
-            FetchItem::Uid | FetchItem::InternalDate | FetchItem::Rfc822Size => {
-                known_piece(item, letter)
-            }
+            FetchItem::Uid
+            | FetchItem::InternalDate
+            | FetchItem::Rfc822Size
+            | FetchItem::ModSeq
+            | FetchItem::EmailId
+            | FetchItem::SaveDate => known_piece(item, letter),
             FetchItem::Envelope => {
                 let envelope = self.envelope(mailbox, letter, sources).await?;
                 FetchData::Envelope(Box::new(envelope))
@@ -261,8 +309,18 @@ impl Session {
             FetchItem::Section { section, partial, .. } => {
                 return self.section(section, *partial, (mailbox, letter), sources).await;
             }
-            // Refused before.
-            FetchItem::Binary { .. } | FetchItem::BinarySize(_) => FetchData::Uid(letter.uid),
+            FetchItem::Binary { part, partial, .. } => {
+                return self.binary(part, *partial, (mailbox, letter), sources).await;
+            }
+            FetchItem::BinarySize(part) => {
+                let size = self.binary_size(part, (mailbox, letter), sources).await?;
+                FetchData::BinarySize { part: part.clone(), size }
+            }
+            // RFC 8474 §5.3: NIL where threads are not kept.
+            FetchItem::ThreadId => FetchData::ThreadId(None),
+            FetchItem::Preview(_) => {
+                FetchData::Preview(self.preview(mailbox, letter, sources).await?)
+            }
         };
         Ok(Piece::Whole(whole))
     }
@@ -287,7 +345,7 @@ impl Session {
         Ok(self.structure(mailbox, letter, sources).await?.envelope.to_wire())
     }
 
-    async fn structure(
+    pub(super) async fn structure(
         &mut self,
         mailbox: &Mailbox,
         letter: &Letter,
@@ -318,7 +376,7 @@ impl Session {
         partial: Option<Partial>,
         (mailbox, letter): (&Mailbox, &Letter),
         sources: &mut Sources,
-    ) -> Result<Piece, Error> {
+    ) -> Result<Piece, Failure> {
         let data = |content| FetchData::Section {
             section: section.clone(),
             offset: partial.map(|partial| partial.offset),
@@ -417,14 +475,14 @@ impl Piece {
 }
 
 impl Sources {
-    fn content(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Content, Error> {
+    pub(super) fn content(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Content, Error> {
         if self.content.is_none() {
-            self.content = Some(mailbox.content(letter)?);
+            self.content = Some(mailbox.content(letter)?.held(limits::HELD)?);
         }
         self.content.clone().ok_or(Error::NoSuchLetter)
     }
 
-    fn header(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Bytes, Error> {
+    pub(super) fn header(&mut self, mailbox: &Mailbox, letter: &Letter) -> Result<Bytes, Error> {
         if let Some(header) = &self.header {
             return Ok(header.clone());
         }
@@ -436,8 +494,8 @@ impl Sources {
 
 /// What a letter's record tells, without the letter.
 fn is_known(item: &FetchItem) -> bool {
-    use FetchItem::{Flags, InternalDate, Rfc822Size, Uid};
-    matches!(item, Uid | Flags | InternalDate | Rfc822Size)
+    use FetchItem::{EmailId, Flags, InternalDate, ModSeq, Rfc822Size, SaveDate, Uid};
+    matches!(item, Uid | Flags | InternalDate | Rfc822Size | ModSeq | EmailId | SaveDate)
 }
 
 /// An item of [`is_known`], flags aside: those are the session's.
@@ -447,6 +505,11 @@ fn known_piece(item: &FetchItem, letter: &Letter) -> FetchData {
             FetchData::InternalDate(DateTime::from_timestamp(letter.internal_date()))
         }
         FetchItem::Rfc822Size => FetchData::Rfc822Size(u64::from(letter.size)),
+        FetchItem::ModSeq => FetchData::ModSeq(letter.modseq),
+        FetchItem::EmailId => FetchData::EmailId(convert::email_id(letter)),
+        FetchItem::SaveDate => {
+            FetchData::SaveDate(Some(DateTime::from_timestamp(letter.save_date())))
+        }
         _ => FetchData::Uid(letter.uid),
     }
 }
@@ -486,7 +549,7 @@ fn part_text(text: &SectionText) -> Part {
 }
 
 /// RFC 3501 §6.4.5: a partial fetch beyond the end is cut, wholly beyond it is empty.
-fn cut(span: Span, partial: Option<Partial>) -> Span {
+pub(super) fn cut(span: Span, partial: Option<Partial>) -> Span {
     let Some(Partial { offset, length }) = partial else { return span };
     let start = span.start.saturating_add(offset).min(span.end);
     Span::new(start, start.saturating_add(length).min(span.end))

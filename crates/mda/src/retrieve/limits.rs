@@ -40,6 +40,20 @@ pub(super) const LAST_WORDS: usize = 1;
 /// Octets of header fields that one letter's answer may hold at once; the bodies are streamed.
 pub(super) const INLINE: usize = 8 * 1024 * 1024;
 
+/// Messages of one APPEND (RFC 3502); all of them become durable at once.
+pub(super) const MESSAGES: usize = 1_000;
+
+/// How often a long command tells how far it is (RFC 9585 §4: not more than once a second).
+pub(super) const IN_PROGRESS: Duration = Duration::from_secs(5);
+
+/// Octets of a part that is decoded for BINARY. More is refused with TOOBIG: a decoder has to begin
+/// at the beginning for each piece.
+pub(super) const DECODED: u64 = 64 * 1024 * 1024;
+
 /// Octets of a letter that is read through for its ENVELOPE, to be in the index from then on; of
 /// longer ones only the header is read.
 pub(super) const READ_THROUGH: u32 = 64 * 1024;
+
+/// Octets of a letter that is read at once, whatever is asked of it: its header and all its parts
+/// then cost one read.
+pub(super) const HELD: u64 = 16 * 1024;

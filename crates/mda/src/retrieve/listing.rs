@@ -91,6 +91,18 @@ fn entry(name: &MailboxName, attributes: Vec<MailboxAttribute>) -> ListEntry {
     }
 }
 
+/// The LIST response that SELECT tells in IMAP4rev2 (RFC 9051 §6.3.2).
+pub(super) fn plain_entry(account: &AccountView, name: &MailboxName) -> ListEntry {
+    let list = List {
+        selection: Vec::new(),
+        reference: ListPattern::new("").unwrap_or_else(|_| unreachable!("an empty pattern")),
+        patterns: Vec::new(),
+        returns: Vec::new(),
+        form: ListForm::Extended,
+    };
+    entry(name, attributes(account, &list, name))
+}
+
 /// The names to show with their attributes, sorted by name.
 fn entries(
     account: &AccountView,

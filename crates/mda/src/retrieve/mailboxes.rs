@@ -16,8 +16,12 @@ impl Session {
             let text = "another mailbox has that special use";
             return Err(Failure::No(StatusText::with(Code::UseAttr, text)));
         }
-        self.shared.mailboxes.create(&self.user()?.account, name, purpose).await?;
-        Ok(StatusText::default())
+        let account = self.user()?.account.clone();
+        let id = self.shared.mailboxes.create(&account, name, purpose).await?;
+        // RFC 8474 §4.2
+        let view = self.shared.mailboxes.open_mailbox(&account, id).await?.view();
+        let code = Some(convert::mailbox_code(view.uid_validity(), id));
+        Ok(StatusText { code, text: String::new() })
     }
 
     /// DELETE. What lies below stays, and the name with it, as one that cannot be selected

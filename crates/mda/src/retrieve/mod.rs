@@ -11,19 +11,24 @@
 mod append;
 mod content;
 mod convert;
+mod enable;
 mod expunge;
 mod failure;
 mod fetch;
+mod fetch_item;
 mod idle;
 mod limits;
 mod listing;
 mod login;
 mod mailboxes;
+mod metadata;
 mod pattern;
+mod quota;
 mod search;
 mod select;
 mod selected;
 mod session;
+mod sort;
 mod store;
 mod transfer;
 
@@ -81,7 +86,9 @@ impl Retrieval {
         };
         // Under TLS nothing can be said before the handshake.
         let refusal: &'static [u8] = match entry {
-            Entry::Plain | Entry::Local => b"* BYE [UNAVAILABLE] too many sessions, try again later\r\n",
+            Entry::Plain | Entry::Local => {
+                b"* BYE [UNAVAILABLE] too many sessions, try again later\r\n"
+            }
             Entry::Tls => b"",
         };
         let session = move |accepted| self.clone().session(accepted, entry);

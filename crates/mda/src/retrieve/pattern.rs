@@ -64,6 +64,7 @@ mod tests {
         AccountView {
             mailboxes: [].into(),
             subscriptions: subscriptions.iter().map(|text| name(text)).collect(),
+            annotations: std::sync::Arc::default(),
             usage: mailbox::Usage::default(),
         }
     }

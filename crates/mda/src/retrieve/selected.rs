@@ -6,9 +6,11 @@ use std::num::NonZeroU32;
 
 use mailbox::{Letter, Mailbox, ModSeq, Uid, UidSet, View};
 use protocol::imap::fetch::FetchData;
+use protocol::imap::response::VanishedTime;
 use protocol::imap::{Flag, NumberSet, Numbering, SequenceSet, Untagged, server::Server};
 
 use super::convert;
+use super::enable::Enabled;
 use super::failure::Failure;
 
 /// A selected mailbox.
@@ -26,6 +28,19 @@ pub(super) struct Selected {
     own: HashSet<ModSeq>,
     /// Keywords of the mailbox that the client was told of.
     keywords: usize,
+    /// `\Recent` is told; IMAP4rev2 does not know it.
+    pub(super) tells_recent: bool,
+    /// UIDs of the result that SEARCH SAVE kept (RFC 5182); empty at first.
+    pub(super) saved: NumberSet,
+}
+
+/// How changes are told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    pub(super) expunges: Expunges,
+    pub(super) enabled: Enabled,
+    /// Letters from this UID on are recent in this session.
+    pub(super) recent_from: Option<Uid>,
 }
 
 /// SELECT or EXAMINE.
@@ -53,6 +68,16 @@ pub(super) struct Numbered {
     pub(super) letter: Letter,
 }
 
+impl Numbered {
+    /// The number that the client wants.
+    pub(super) fn number(&self, numbering: Numbering) -> u32 {
+        match numbering {
+            Numbering::Uid => self.letter.uid.get(),
+            Numbering::Sequence => self.sequence.get(),
+        }
+    }
+}
+
 impl Selected {
     /// A mailbox whose letters from `recent_from` on are recent.
     pub(super) fn new(mailbox: Mailbox, access: Access, recent_from: Uid) -> Self {
@@ -66,6 +91,8 @@ impl Selected {
             recent_told: 0,
             own: HashSet::new(),
             keywords,
+            tells_recent: true,
+            saved: NumberSet::new(),
         };
         selected.add_recent(recent_from);
         selected.recent_told = selected.count_recent();
@@ -96,7 +123,7 @@ impl Selected {
     /// The flags of a letter, `\Recent` included.
     pub(super) fn flags(&self, view: &View, letter: &Letter) -> Vec<Flag> {
         let mut flags = convert::wire_flags(view, letter);
-        if self.is_recent(letter.uid) {
+        if self.tells_recent && self.is_recent(letter.uid) {
             flags.push(Flag::Recent);
         }
         flags
@@ -121,7 +148,8 @@ impl Selected {
         set: &SequenceSet,
     ) -> Result<Vec<(usize, usize)>, Failure> {
         if *set == SequenceSet::Saved {
-            return Err(Failure::bad("there is no saved search result"));
+            // RFC 5182 §2.1: letters that went meanwhile are passed over, an empty set is none.
+            return Ok(self.uid_places(&self.saved));
         }
         if numbering == Numbering::Uid {
             let last = self.view.len().checked_sub(1).and_then(|place| self.view.at(place));
@@ -168,6 +196,18 @@ impl Selected {
         Ok(uids)
     }
 
+    /// UIDs as the numbers that the client used.
+    pub(super) fn numbers(&self, numbering: Numbering, uids: &UidSet) -> NumberSet {
+        match numbering {
+            Numbering::Uid => convert::wire_numbers(uids),
+            Numbering::Sequence => {
+                let letters = self.view.within(uids);
+                let numbers = letters.filter_map(|letter| self.sequence(letter.uid));
+                numbers.map(NonZeroU32::get).collect()
+            }
+        }
+    }
+
     /// The client knows of this change of ours, or asked not to be told.
     pub(super) fn knows(&mut self, change: Option<ModSeq>) {
         self.own.extend(change);
@@ -189,21 +229,22 @@ impl Selected {
     /// Tells the client what has changed, up to `later`. Letters from `recent_from` on, if given,
     /// are recent in this session. With expunges held back nothing is told if there are any: the
     /// client's numbers stay as they are.
-    pub(super) fn tell(
-        &mut self,
-        machine: &mut Server,
-        later: View,
-        expunges: Expunges,
-        recent_from: Option<Uid>,
-    ) {
+    pub(super) fn tell(&mut self, machine: &mut Server, later: View, telling: Telling) {
+        let Telling { expunges, enabled, recent_from } = telling;
         let changes = self.view.changes(&later);
         if expunges == Expunges::Held && !changes.gone.is_empty() {
             return;
         }
-        // From the end on, no number changes under the next.
-        for uid in changes.gone.iter().rev() {
-            if let Some(sequence) = self.sequence(*uid) {
-                machine.untagged(&Untagged::Expunge(sequence));
+        if enabled.qresync && !changes.gone.is_empty() {
+            // RFC 7162 §3.2.10: never EXPUNGE once QRESYNC is enabled.
+            let uids = convert::numbers(changes.gone.iter().copied());
+            machine.untagged(&Untagged::Vanished { uids, time: VanishedTime::Now });
+        } else {
+            // From the end on, no number changes under the next.
+            for uid in changes.gone.iter().rev() {
+                if let Some(sequence) = self.sequence(*uid) {
+                    machine.untagged(&Untagged::Expunge(sequence));
+                }
             }
         }
         self.view = later;
@@ -216,7 +257,10 @@ impl Selected {
         }
         let recent = self.count_recent();
         if !changes.came.is_empty() || recent != self.recent_told {
-            machine.untagged(&Untagged::Recent(recent));
+            // RFC 9051 appendix E: IMAP4rev2 knows nothing recent.
+            if !enabled.rev2 {
+                machine.untagged(&Untagged::Recent(recent));
+            }
             self.recent_told = recent;
         }
         for letter in &changes.changed {
@@ -228,6 +272,9 @@ impl Selected {
                 machine.fetch_begin(sequence);
                 machine.fetch_item(&FetchData::Uid(letter.uid));
                 machine.fetch_item(&FetchData::Flags(self.flags(&self.view, letter)));
+                if enabled.condstore {
+                    machine.fetch_item(&FetchData::ModSeq(letter.modseq));
+                }
                 machine.fetch_end();
             }
         }

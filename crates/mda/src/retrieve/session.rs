@@ -13,8 +13,9 @@ use protocol::imap::{Condition, StatusText, Untagged};
 use protocol::machine::TlsFacts;
 use service::login::Door;
 
+use super::enable::Enabled;
 use super::failure::{Failure, Outcome};
-use super::selected::{Expunges, Selected};
+use super::selected::{Expunges, Selected, Telling};
 use super::{Retrieval, limits};
 
 /// Which port the client came to.
@@ -38,6 +39,10 @@ pub(super) struct Session {
     pub(super) user: Option<User>,
     /// Set by SELECT and EXAMINE.
     pub(super) selected: Option<Selected>,
+    /// What the client asked for with ENABLE, or by using it.
+    pub(super) enabled: Enabled,
+    /// COMPRESS is on.
+    pub(super) compressed: bool,
     pub(super) login_failures: u32,
     pub(super) scanned: super::content::Scanned,
 }
@@ -51,7 +56,7 @@ pub(super) struct User {
 }
 
 /// Announced after the login, besides what the machine does. Only what is whole.
-const EXTENSIONS: [&str; 8] = [
+const EXTENSIONS: [&str; 34] = [
     "IDLE",
     "NAMESPACE",
     "UIDPLUS",
@@ -60,7 +65,40 @@ const EXTENSIONS: [&str; 8] = [
     "MOVE",
     "SPECIAL-USE",
     "CREATE-SPECIAL-USE",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
+    "STATUS=SIZE",
+    "ESEARCH",
+    "SEARCHRES",
+    "WITHIN",
+    "SORT",
+    "ESORT",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
+    "CONDSTORE",
+    "QRESYNC",
+    "UTF8=ACCEPT",
+    "MULTIAPPEND",
+    "REPLACE",
+    "BINARY",
+    "OBJECTID",
+    "SAVEDATE",
+    "PREVIEW",
+    "QUOTA",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
+    "METADATA",
+    "METADATA-SERVER",
+    "INPROGRESS",
+    "COMPRESS=DEFLATE",
 ];
+
+fn extensions(message_size: u64) -> Vec<String> {
+    let mut all: Vec<String> = EXTENSIONS.map(String::from).into();
+    // RFC 7889 §2: one limit for all mailboxes.
+    all.push(format!("APPENDLIMIT={message_size}"));
+    all
+}
 
 impl Session {
     /// Greets, after the TLS handshake where TLS comes first. `None`: there was none.
@@ -112,7 +150,7 @@ impl Session {
                 true => CleartextLogin::Allowed,
                 false => CleartextLogin::Refused,
             },
-            extensions: EXTENSIONS.map(String::from).into(),
+            extensions: extensions(config.limits.message_size),
             message_size: config.limits.message_size,
             autologout: config.limits.imap_idle,
         };
@@ -125,6 +163,8 @@ impl Session {
             entry,
             user: None,
             selected: None,
+            enabled: Enabled::default(),
+            compressed: false,
             login_failures: 0,
             scanned: super::content::Scanned::default(),
         })
@@ -173,12 +213,14 @@ impl Session {
     async fn execute(&mut self, command: Command) {
         let name = command.name();
         let expunges = expunges_after(&command);
+        let tells_state = matches!(command, Command::Expunge | Command::UidExpunge(_));
         let outcome = match command {
             Command::Login { user, password } => return self.login(user, password).await,
             Command::Authenticate { mechanism, initial } => {
                 return self.authenticate(mechanism, initial).await;
             }
             Command::StartTls => return self.start_tls().await,
+            Command::Compress => return self.compress().await,
             Command::Append(append) => self.append(append).await,
             Command::Idle => self.idle().await,
             other => self.dispatch(other).await,
@@ -187,13 +229,17 @@ impl Session {
             self.finish(name, Err(gone));
             return;
         }
+        let outcome = outcome.map(|text| match tells_state {
+            true => self.with_mod_seq(text),
+            false => text,
+        });
         self.finish(name, outcome);
     }
 
     async fn dispatch(&mut self, command: Command) -> Outcome {
         match command {
-            Command::Select(name) => self.select(&name).await,
-            Command::Examine(name) => self.examine(&name).await,
+            Command::Select(selection) => self.select(&selection).await,
+            Command::Examine(selection) => self.examine(&selection).await,
             Command::Create { mailbox, uses } => self.create(&mailbox, &uses).await,
             Command::Delete(name) => self.delete(&name).await,
             Command::Rename { from, to } => self.rename(&from, &to).await,
@@ -204,7 +250,7 @@ impl Session {
             Command::Namespace => Ok(self.namespace()),
             Command::Status { mailbox, items } => self.status(&mailbox, &items).await,
             Command::Id(_) => Ok(self.id()),
-            Command::Enable(_) => Ok(self.enable()),
+            Command::Enable(names) => Ok(self.enable(&names)),
             // RFC 3501 §6.4.1: CHECK has nothing to do where everything is durable already.
             Command::Noop | Command::Check => self.look().await,
             Command::Close => self.close().await,
@@ -212,9 +258,15 @@ impl Session {
             Command::Expunge => self.expunge(None).await,
             Command::UidExpunge(set) => self.expunge(Some(&set)).await,
             Command::Search(search) => self.search(search).await,
-            Command::Fetch { numbering, set, items } => {
-                self.fetch(numbering, &set, items.expand()).await
+            Command::Fetch { numbering, set, items, modifiers } => {
+                self.fetch((numbering, &set), items.expand(), modifiers).await
             }
+            Command::Sort { criteria, search } => self.sort(&criteria, search).await,
+            Command::Thread { algorithm, search } => self.thread(algorithm, search).await,
+            Command::GetQuota(root) => self.get_quota(&root).await,
+            Command::GetQuotaRoot(name) => self.get_quota_root(&name).await,
+            Command::GetMetadata(get) => self.get_metadata(&get).await,
+            Command::SetMetadata(set) => self.set_metadata(set).await,
             Command::Store(store) => self.store(store).await,
             Command::Copy(transfer) => self.copy(&transfer).await,
             Command::Move(transfer) => self.move_letters(&transfer).await,
@@ -225,6 +277,7 @@ impl Session {
             | Command::Authenticate { .. }
             | Command::Login { .. }
             | Command::Append(_)
+            | Command::Compress
             | Command::Idle => Err(Failure::bad("not possible now")),
         }
     }
@@ -268,7 +321,8 @@ impl Session {
                 Err(error) => tracing::debug!(%error, "recent letters were not claimed"),
             }
         }
-        selected.tell(self.driver.machine(), later, expunges, recent_from);
+        let telling = Telling { expunges, enabled: self.enabled, recent_from };
+        selected.tell(self.driver.machine(), later, telling);
         Ok(())
     }
 
@@ -284,12 +338,6 @@ impl Session {
         // RFC 2971 §3.3: no version, which would help an attacker more than a user.
         let fields = vec![("name".to_owned(), Some("Posthaste".into()))];
         self.machine().untagged(&Untagged::Id(Some(fields)));
-        StatusText::default()
-    }
-
-    fn enable(&mut self) -> StatusText {
-        // RFC 5161 §3.1: what cannot be enabled is left out; so far that is everything.
-        self.machine().untagged(&Untagged::Enabled(Vec::new()));
         StatusText::default()
     }
 
@@ -324,7 +372,11 @@ impl Session {
 /// §7.5.1 allows it for their UID forms, but the untagged answers of those carry numbers too.
 fn expunges_after(command: &Command) -> Expunges {
     match command {
-        Command::Fetch { .. } | Command::Store(_) | Command::Search(_) => Expunges::Held,
+        Command::Fetch { .. }
+        | Command::Store(_)
+        | Command::Search(_)
+        | Command::Sort { .. }
+        | Command::Thread { .. } => Expunges::Held,
         _ => Expunges::Told,
     }
 }

@@ -1,18 +1,30 @@
 //! STORE and UID STORE (RFC 3501 §6.4.6).
 
-use mailbox::{FlagChange, How};
+use mailbox::{FlagChange, How, UidSet};
 use protocol::imap::command::{Store, StoreAction, StoreEcho};
 use protocol::imap::fetch::FetchData;
-use protocol::imap::{ConditionCode, Numbering, SequenceSet, StatusText};
+use protocol::imap::{Code, ConditionCode, Numbering, SequenceSet, StatusText};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::session::Session;
 
+/// What STORE tells of the letters it changed.
+struct Told<'a> {
+    echo: StoreEcho,
+    /// Their modification sequences.
+    mod_seq: bool,
+    /// Letters that were left alone.
+    except: &'a UidSet,
+}
+
 impl Session {
     /// Changes flags; each letter's new flags are told unless the client does not want that.
     pub(super) async fn store(&mut self, store: Store) -> Outcome {
-        let Store { numbering, set, action, echo, flags } = store;
+        let Store { numbering, set, action, echo, flags, unchanged_since } = store;
+        if unchanged_since.is_some() {
+            self.enable_condstore();
+        }
         let (flags, keywords) = convert::flags(&flags)?;
         let selected = self.selected()?;
         selected.writable()?;
@@ -22,11 +34,20 @@ impl Session {
             StoreAction::Add => How::Add,
             StoreAction::Remove => How::Remove,
         };
-        let change = FlagChange { uids, how, flags, keywords, unchanged_since: None };
+        let change = FlagChange { uids, how, flags, keywords, unchanged_since };
         let mailbox = selected.mailbox.clone();
         let changed = self.shared.mailboxes.change_flags(&mailbox, change).await?;
         self.selected()?.knows(changed.modseq);
-        if echo == StoreEcho::Told && self.tell_stored(numbering, &set).await? {
+        let told = Told { echo, mod_seq: self.enabled.condstore, except: &changed.modified };
+        let gone = (echo == StoreEcho::Told || told.mod_seq)
+            && self.tell_stored(numbering, &set, &told).await?;
+        if !changed.modified.is_empty() {
+            // RFC 7162 §3.1.3: those that somebody else changed first.
+            let modified = self.selected()?.numbers(numbering, &changed.modified);
+            let text = "some letters were changed meanwhile";
+            return Ok(StatusText::with(Code::Modified(modified), text));
+        }
+        if gone {
             let text = "some of the letters have been expunged meanwhile";
             return Err(Failure::no(ConditionCode::ExpungeIssued, text));
         }
@@ -39,6 +60,7 @@ impl Session {
         &mut self,
         numbering: Numbering,
         set: &SequenceSet,
+        told: &Told<'_>,
     ) -> Result<bool, Failure> {
         let mut gone = false;
         let places = self.selected()?.places(numbering, set)?;
@@ -50,13 +72,22 @@ impl Session {
                 gone = true;
                 continue;
             };
+            if told.except.contains(letter.uid) {
+                continue;
+            }
             let flags = selected.flags(&now, &letter);
             let machine = self.driver.machine();
             machine.fetch_begin(one.sequence);
             if numbering == Numbering::Uid {
                 machine.fetch_item(&FetchData::Uid(letter.uid));
             }
-            machine.fetch_item(&FetchData::Flags(flags));
+            if told.echo == StoreEcho::Told {
+                machine.fetch_item(&FetchData::Flags(flags));
+            }
+            // RFC 7162 §3.1.3: also after .SILENT.
+            if told.mod_seq {
+                machine.fetch_item(&FetchData::ModSeq(letter.modseq));
+            }
             machine.fetch_end();
             self.pace().await;
         }

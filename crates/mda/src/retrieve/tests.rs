@@ -2,6 +2,8 @@
 //! `auth` on a real socket. The dialogues are those of `integration-tests/dialogues/imap`, which
 //! the system tests also speak with a running agent.
 
+mod extensions;
+
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -147,6 +149,7 @@ impl Talk {
     async fn raw(&mut self, bytes: &[u8]) {
         // A server that has hung up is noticed by what it no longer says.
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The next line, without its end; `None`: closed.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use protocol::imap::code::Code;
-use protocol::imap::command::{Command, FetchItems, Numbering, Search};
+use protocol::imap::command::{Command, FetchItems, FetchModifiers, Numbering, Search};
 use protocol::imap::fetch::{Content, FetchData, FetchItem, MarkSeen, Section, SectionText};
 use protocol::imap::flag::{Flag, MailboxAttribute, SpecialUse};
 use protocol::imap::mailbox::MailboxName;
@@ -62,7 +62,7 @@ pub(super) async fn examine(
     session: &mut Imap<'_>,
     mailbox: &MailboxName,
 ) -> Result<Looked, Failure> {
-    let said = session.run(&Command::Examine(mailbox.clone())).await?;
+    let said = session.run(&Command::Examine(mailbox.clone().into())).await?;
     let mut looked = Looked { uid_validity: 1, uid_next: 1 };
     for untagged in said.data {
         if let Untagged::Status(_, text) = untagged {
@@ -83,7 +83,7 @@ pub(super) async fn uids(session: &mut Imap<'_>) -> Result<Vec<u32>, Failure> {
     let said = session.run(&Command::Search(search)).await?;
     let mut uids: Vec<u32> = Vec::new();
     for untagged in said.data {
-        if let Untagged::Search(numbers) = untagged {
+        if let Untagged::Search { found: numbers, .. } = untagged {
             uids.extend(numbers.into_iter().map(NonZeroU32::get));
         }
     }
@@ -167,7 +167,9 @@ async fn fetch(
 ) -> Result<Vec<Fetched>, Failure> {
     let (numbering, set) = (Numbering::Uid, uid_set(uids));
     let items = FetchItems::List(items);
-    let Said { data, .. } = session.run(&Command::Fetch { numbering, set, items }).await?;
+    let Said { data, .. } = session
+        .run(&Command::Fetch { numbering, set, items, modifiers: FetchModifiers::default() })
+        .await?;
     let responses = data.into_iter().filter_map(|untagged| match untagged {
         Untagged::Fetch { data, .. } => Some(data),
         _ => None,

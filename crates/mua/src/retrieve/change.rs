@@ -89,6 +89,7 @@ pub async fn mark(
                 action: mark.action,
                 echo: StoreEcho::Silent,
                 flags: vec![mark.flag.clone()],
+                unchanged_since: None,
             }))
             .await?;
     }
@@ -158,6 +159,7 @@ pub async fn move_to(
             action: StoreAction::Add,
             echo: StoreEcho::Silent,
             flags: vec![Flag::Deleted],
+            unchanged_since: None,
         }))
         .await?;
     // RFC 4315 §2.1: without UID EXPUNGE, letters that others marked would go too.

@@ -1,6 +1,6 @@
 //! Pages of a folder: what a list shows of each letter, newest first.
 
-use protocol::imap::command::{Command, FetchItems, Numbering};
+use protocol::imap::command::{Command, FetchItems, FetchModifiers, Numbering};
 use protocol::imap::fetch::{FetchData, FetchItem};
 use protocol::imap::flag::Flag;
 use protocol::imap::mailbox::MailboxName;
@@ -85,8 +85,8 @@ pub async fn open(
     how: Access,
 ) -> Result<Opened, Failure> {
     let command = match how {
-        Access::Look => Command::Examine(folder.clone()),
-        Access::Change => Command::Select(folder.clone()),
+        Access::Look => Command::Examine(folder.clone().into()),
+        Access::Change => Command::Select(folder.clone().into()),
     };
     let said = session.run(&command).await?;
     Ok(Opened { letters: exists(&said).unwrap_or(0) })
@@ -177,7 +177,9 @@ async fn fetch(
         FetchItem::Envelope,
         FetchItem::BodyStructure,
     ]);
-    let said = session.run(&Command::Fetch { numbering, set, items }).await?;
+    let said = session
+        .run(&Command::Fetch { numbering, set, items, modifiers: FetchModifiers::default() })
+        .await?;
     let mut found = Vec::new();
     for untagged in said.data {
         if let Untagged::Fetch { sequence, data } = untagged {

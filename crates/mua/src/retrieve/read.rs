@@ -5,7 +5,7 @@ use message::header;
 use message::scan::structure::{Content as PartContent, Part};
 use message::scan::{Structure, scan};
 use message::values;
-use protocol::imap::command::{Command, FetchItems, Numbering};
+use protocol::imap::command::{Command, FetchItems, FetchModifiers, Numbering};
 use protocol::imap::fetch::{Content, FetchData, FetchItem, MarkSeen, Section};
 use protocol::imap::flag::Flag;
 use protocol::imap::mailbox::MailboxName;
@@ -94,7 +94,12 @@ pub async fn fetch(
         FetchItem::Flags,
         FetchItem::Section { section: Section::default(), partial: None, seen },
     ]);
-    let command = Command::Fetch { numbering: Numbering::Uid, set: uid_set(&[uid]), items };
+    let command = Command::Fetch {
+        numbering: Numbering::Uid,
+        set: uid_set(&[uid]),
+        items,
+        modifiers: FetchModifiers::default(),
+    };
     let said = session.run(&command).await?;
     for untagged in said.data {
         let Untagged::Fetch { data, .. } = untagged else { continue };

@@ -80,7 +80,9 @@ pub(super) fn uids_of(data: Vec<Untagged>) -> Vec<u32> {
     let mut uids = Vec::new();
     for untagged in data {
         match untagged {
-            Untagged::Search(numbers) => uids.extend(numbers.iter().map(|number| number.get())),
+            Untagged::Search { found: numbers, .. } => {
+                uids.extend(numbers.iter().map(|number| number.get()))
+            }
             Untagged::ExtendedSearch(found) => {
                 uids.extend(found.all.iter().flat_map(|set| set.iter()));
             }

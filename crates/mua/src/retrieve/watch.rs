@@ -69,7 +69,7 @@ async fn watch(
 ) -> Result<(), Failure> {
     let mut session = Imap::open(desk).await?;
     session.know_capabilities().await?;
-    let opened = state(&session.run(&Command::Examine(folder.clone())).await?);
+    let opened = state(&session.run(&Command::Examine(folder.clone().into())).await?);
     let mut now = match *seen {
         // RFC 9051 §2.3.1.1: another UIDVALIDITY, and all UIDs begin anew.
         Some(known) if known.validity == opened.validity => known,

@@ -5,7 +5,9 @@ use bytes::BytesMut;
 use net::{Driver, connect};
 use protocol::imap::client::{Client, Event, Greeting};
 use protocol::imap::code::{Code, ConditionCode};
-use protocol::imap::command::{Append, Command, LiteralHeader, LiteralKind, LiteralSync};
+use protocol::imap::command::{
+    Append, Command, LiteralHeader, LiteralKind, LiteralSync, MessageForm,
+};
 use protocol::imap::date::DateTime;
 use protocol::imap::fetch::{Content, FetchData};
 use protocol::imap::flag::Flag;
@@ -221,7 +223,14 @@ impl<'a> Imap<'a> {
             false => LiteralKind::Text,
         };
         let literal = LiteralHeader { size, sync: LiteralSync::Synchronizing, kind };
-        let append = Append { mailbox: mailbox.clone(), flags: flags.to_vec(), date, literal };
+        let append = Append {
+            mailbox: mailbox.clone(),
+            flags: flags.to_vec(),
+            date,
+            literal,
+            form: MessageForm::Plain,
+            replaces: None,
+        };
         self.send(&Command::Append(append))?;
         self.finish("APPEND", Some(letter)).await
     }

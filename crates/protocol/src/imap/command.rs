@@ -10,9 +10,11 @@ use super::fetch::FetchItem;
 use super::flag::{Flag, SpecialUse};
 use super::limits;
 use super::mailbox::{ListPattern, MailboxName};
+use super::metadata::{GetMetadata, SetMetadata};
 use super::response::StatusItem;
 use super::search::SearchKey;
-use super::sequence::SequenceSet;
+use super::sequence::{NumberSet, SequenceBound, SequenceSet};
+use super::sort::{SortCriterion, ThreadAlgorithm};
 use crate::secret::Secret;
 
 /// What a client puts before a command to recognise its answer (RFC 3501 §2.2.1).
@@ -79,9 +81,9 @@ pub enum Command {
     /// ENABLE (RFC 5161), capabilities in upper case.
     Enable(Vec<String>),
     /// SELECT
-    Select(MailboxName),
+    Select(Selection),
     /// EXAMINE
-    Examine(MailboxName),
+    Examine(Selection),
     /// CREATE, with the uses of CREATE-SPECIAL-USE (RFC 6154 §3).
     Create {
         /// The name; a trailing delimiter is still there.
@@ -146,6 +148,8 @@ pub enum Command {
         set: SequenceSet,
         /// What of them.
         items: FetchItems,
+        /// Which of these at all (RFC 7162).
+        modifiers: FetchModifiers,
     },
     /// STORE and UID STORE
     Store(Store),
@@ -153,6 +157,69 @@ pub enum Command {
     Copy(Transfer),
     /// MOVE and UID MOVE (RFC 6851)
     Move(Transfer),
+    /// SORT and UID SORT (RFC 5256)
+    Sort {
+        /// By what, most significant first; never empty.
+        criteria: Vec<SortCriterion>,
+        /// What to look for, and what to tell (RFC 5267).
+        search: Search,
+    },
+    /// THREAD and UID THREAD (RFC 5256)
+    Thread {
+        /// How letters are put together.
+        algorithm: ThreadAlgorithm,
+        /// What to look for.
+        search: Search,
+    },
+    /// COMPRESS DEFLATE (RFC 4978)
+    Compress,
+    /// GETQUOTA (RFC 9208): the root.
+    GetQuota(String),
+    /// GETQUOTAROOT (RFC 9208)
+    GetQuotaRoot(MailboxName),
+    /// GETMETADATA (RFC 5464)
+    GetMetadata(GetMetadata),
+    /// SETMETADATA (RFC 5464)
+    SetMetadata(SetMetadata),
+}
+
+/// What SELECT and EXAMINE open, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Which mailbox.
+    pub mailbox: MailboxName,
+    /// `CONDSTORE` (RFC 7162 §3.1.8): the client wants modification sequences from now on.
+    pub condstore: bool,
+    /// `QRESYNC` (RFC 7162 §3.2.5): what the client knows of the mailbox.
+    pub resync: Option<Resync>,
+}
+
+impl From<MailboxName> for Selection {
+    fn from(mailbox: MailboxName) -> Self {
+        Selection { mailbox, condstore: false, resync: None }
+    }
+}
+
+/// What a client knows of a mailbox from before (RFC 7162 §3.2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resync {
+    /// UIDVALIDITY as it was.
+    pub uid_validity: u32,
+    /// The last modification sequence that it knows all changes up to.
+    pub mod_seq: u64,
+    /// The UIDs that it knows; all, if there is none.
+    pub known: Option<NumberSet>,
+    /// Sequence numbers and their UIDs as the client has them (RFC 7162 §3.2.5.2), in order.
+    pub matches: Option<(NumberSet, NumberSet)>,
+}
+
+/// Which letters of its set FETCH tells of (RFC 7162).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FetchModifiers {
+    /// `CHANGEDSINCE`: those that changed after this modification sequence.
+    pub changed_since: Option<u64>,
+    /// `VANISHED`: and those of the set that went since (UID FETCH under QRESYNC only).
+    pub vanished: bool,
 }
 
 /// The field names and values of ID.
@@ -220,6 +287,33 @@ pub struct Append {
     pub date: Option<DateTime>,
     /// The message.
     pub literal: LiteralHeader,
+    /// Whether the message stands in `UTF8 (...)` (RFC 6855 §4).
+    pub form: MessageForm,
+    /// REPLACE and UID REPLACE (RFC 8508): the letter that goes when this one has come.
+    pub replaces: Option<(Numbering, SequenceBound)>,
+}
+
+/// A further message of APPEND (RFC 3502 MULTIAPPEND).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextMessage {
+    /// Flags to set.
+    pub flags: Vec<Flag>,
+    /// The internal date to keep; now, if there is none.
+    pub date: Option<DateTime>,
+    /// The message.
+    pub literal: LiteralHeader,
+    /// Whether the message stands in `UTF8 (...)`.
+    pub form: MessageForm,
+}
+
+/// How a message of APPEND is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MessageForm {
+    /// A literal.
+    #[default]
+    Plain,
+    /// `UTF8 (` literal8 `)` (RFC 6855 §4).
+    Utf8,
 }
 
 /// What is known of a literal before its bytes.
@@ -329,6 +423,8 @@ pub struct Store {
     pub echo: StoreEcho,
     /// Which flags.
     pub flags: Vec<Flag>,
+    /// `UNCHANGEDSINCE` (RFC 7162 §3.1.3): letters changed later are left alone.
+    pub unchanged_since: Option<u64>,
 }
 
 /// What STORE does with its flags.
@@ -389,7 +485,10 @@ impl Command {
             Command::Lsub { .. } => "LSUB",
             Command::Namespace => "NAMESPACE",
             Command::Status { .. } => "STATUS",
-            Command::Append(_) => "APPEND",
+            Command::Append(append) => match &append.replaces {
+                None => "APPEND",
+                Some((numbering, _)) => by_uid(numbering, "REPLACE", "UID REPLACE"),
+            },
             Command::Idle => "IDLE",
             Command::Id(_) => "ID",
             Command::Check => "CHECK",
@@ -402,6 +501,13 @@ impl Command {
             Command::Store(store) => by_uid(&store.numbering, "STORE", "UID STORE"),
             Command::Copy(transfer) => by_uid(&transfer.numbering, "COPY", "UID COPY"),
             Command::Move(transfer) => by_uid(&transfer.numbering, "MOVE", "UID MOVE"),
+            Command::Sort { search, .. } => by_uid(&search.numbering, "SORT", "UID SORT"),
+            Command::Thread { search, .. } => by_uid(&search.numbering, "THREAD", "UID THREAD"),
+            Command::Compress => "COMPRESS",
+            Command::GetQuota(_) => "GETQUOTA",
+            Command::GetQuotaRoot(_) => "GETQUOTAROOT",
+            Command::GetMetadata(_) => "GETMETADATA",
+            Command::SetMetadata(_) => "SETMETADATA",
         }
     }
 }

@@ -52,6 +52,25 @@ pub enum FetchItem {
     },
     /// `BINARY.SIZE[...]`
     BinarySize(Vec<NonZeroU32>),
+    /// `MODSEQ` (RFC 7162)
+    ModSeq,
+    /// `EMAILID` (RFC 8474)
+    EmailId,
+    /// `THREADID` (RFC 8474)
+    ThreadId,
+    /// `SAVEDATE` (RFC 8514)
+    SaveDate,
+    /// `PREVIEW` (RFC 8970)
+    Preview(PreviewPatience),
+}
+
+/// RFC 8970 §3.1: whether the client waits until a preview has been made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PreviewPatience {
+    /// It does.
+    Waits,
+    /// `(LAZY)`: only if that costs nothing.
+    Lazy,
 }
 
 /// Whether fetching a body sets `\Seen`.
@@ -162,6 +181,14 @@ pub enum FetchData {
     },
     /// `MODSEQ (...)` (RFC 7162).
     ModSeq(u64),
+    /// `EMAILID (...)` (RFC 8474).
+    EmailId(String),
+    /// `THREADID (...)` or NIL (RFC 8474).
+    ThreadId(Option<String>),
+    /// `SAVEDATE` or NIL (RFC 8514).
+    SaveDate(Option<DateTime>),
+    /// `PREVIEW` or NIL (RFC 8970).
+    Preview(Option<String>),
 }
 
 /// The bytes of a body.

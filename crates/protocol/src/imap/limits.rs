@@ -49,6 +49,9 @@ pub const ITEMS: usize = 1_000;
 /// Depth of a MIME part number such as `1.2.3`.
 pub const PART_DEPTH: usize = 128;
 
+/// Octets of the name of an annotation (RFC 5464 sets none).
+pub const ENTRY_NAME_SIZE: usize = 256;
+
 /// Octets of a mailbox name in UTF-8.
 pub const MAILBOX_NAME_SIZE: usize = 1_024;
 

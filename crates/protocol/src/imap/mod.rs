@@ -13,9 +13,11 @@ pub mod fetch;
 pub mod flag;
 pub mod limits;
 pub mod mailbox;
+pub mod metadata;
 pub mod response;
 pub mod search;
 pub mod sequence;
+pub mod sort;
 pub mod structure;
 pub mod utf7;
 

@@ -11,7 +11,9 @@ use super::command::{IdFields, Numbering, Tag};
 use super::fetch::FetchData;
 use super::flag::{Flag, MailboxAttribute};
 use super::mailbox::MailboxName;
+use super::metadata::Annotation;
 use super::sequence::NumberSet;
+use super::sort::Threads;
 
 /// One response of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +114,42 @@ pub enum Untagged {
         items: Vec<(StatusItem, u64)>,
     },
     /// `SEARCH`, in the server's order.
-    Search(Vec<NonZeroU32>),
+    Search {
+        /// Numbers.
+        found: Vec<NonZeroU32>,
+        /// `(MODSEQ n)` (RFC 7162 §3.1.5).
+        mod_seq: Option<u64>,
+    },
+    /// `SORT` (RFC 5256), in the order asked for.
+    Sort {
+        /// Numbers.
+        found: Vec<NonZeroU32>,
+        /// `(MODSEQ n)` (RFC 7162 §3.1.7).
+        mod_seq: Option<u64>,
+    },
+    /// `THREAD` (RFC 5256)
+    Thread(Threads),
+    /// `QUOTA` (RFC 9208)
+    Quota {
+        /// The root's name; empty for the one of the account.
+        root: String,
+        /// What is bounded.
+        resources: Vec<QuotaResource>,
+    },
+    /// `QUOTAROOT` (RFC 9208)
+    QuotaRoot {
+        /// Which mailbox.
+        mailbox: MailboxName,
+        /// Its roots.
+        roots: Vec<String>,
+    },
+    /// `METADATA` with values (RFC 5464 §4.4.1); `None`: of the server.
+    Metadata {
+        /// Which mailbox.
+        mailbox: Option<MailboxName>,
+        /// Entries and values.
+        annotations: Vec<Annotation>,
+    },
     /// `ESEARCH` (RFC 4731)
     ExtendedSearch(ExtendedSearch),
     /// `ID`
@@ -139,6 +176,17 @@ pub enum Untagged {
     },
     /// One that we do not know, without `* ` and line end.
     Other(Bytes),
+}
+
+/// One resource of a quota root (RFC 9208 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaResource {
+    /// `STORAGE` (in units of 1024 octets), `MESSAGE`.
+    pub name: String,
+    /// How much is used.
+    pub usage: u64,
+    /// How much may be.
+    pub limit: u64,
 }
 
 /// When letters vanished.
@@ -211,11 +259,17 @@ pub enum StatusItem {
     Size,
     /// `HIGHESTMODSEQ` (RFC 7162)
     HighestModSeq,
+    /// `APPENDLIMIT` (RFC 7889)
+    AppendLimit,
+    /// `DELETED-STORAGE` (RFC 9208): octets that EXPUNGE would free.
+    DeletedStorage,
+    /// `MAILBOXID` (RFC 8474); the number stands for the identifier.
+    MailboxId,
 }
 
 impl StatusItem {
     /// All of them.
-    pub const ALL: [StatusItem; 8] = [
+    pub const ALL: [StatusItem; 11] = [
         StatusItem::Messages,
         StatusItem::Recent,
         StatusItem::UidNext,
@@ -224,6 +278,9 @@ impl StatusItem {
         StatusItem::Deleted,
         StatusItem::Size,
         StatusItem::HighestModSeq,
+        StatusItem::AppendLimit,
+        StatusItem::DeletedStorage,
+        StatusItem::MailboxId,
     ];
 
     /// As written.
@@ -237,6 +294,9 @@ impl StatusItem {
             StatusItem::Deleted => "DELETED",
             StatusItem::Size => "SIZE",
             StatusItem::HighestModSeq => "HIGHESTMODSEQ",
+            StatusItem::AppendLimit => "APPENDLIMIT",
+            StatusItem::DeletedStorage => "DELETED-STORAGE",
+            StatusItem::MailboxId => "MAILBOXID",
         }
     }
 }
@@ -260,6 +320,8 @@ pub struct ExtendedSearch {
     pub max: Option<u32>,
     /// `ALL`
     pub all: Option<NumberSet>,
+    /// `ALL` of SORT (RFC 5267 §3.1): in the order asked for. Not read back.
+    pub ordered: Vec<u32>,
     /// `COUNT`
     pub count: Option<u32>,
     /// `MODSEQ` (RFC 7162)

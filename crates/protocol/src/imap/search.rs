@@ -46,6 +46,20 @@ pub enum SearchKey {
     Larger(u64),
     /// Fewer octets than this.
     Smaller(u64),
+    /// `MODSEQ` (RFC 7162 §3.1.5): changed at or after this modification sequence.
+    ModSeq(u64),
+    /// `OLDER` (RFC 5032): the internal date is at least so many seconds ago.
+    Older(u32),
+    /// `YOUNGER` (RFC 5032): the internal date is at most so many seconds ago.
+    Younger(u32),
+    /// `SAVEDBEFORE`, `SAVEDON`, `SAVEDSINCE` (RFC 8514).
+    Saved(DateOrder, Date),
+    /// `SAVEDATESUPPORTED` (RFC 8514): the mailbox knows when letters came into it.
+    SaveDateSupported,
+    /// `EMAILID` (RFC 8474)
+    EmailId(String),
+    /// `THREADID` (RFC 8474)
+    ThreadId(String),
 }
 
 /// A field of the header in a search key.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::imap::command::{Append, Command, LiteralHeader, LiteralKind, LiteralSync};
+use crate::imap::command::{Append, Command, LiteralHeader, LiteralKind, LiteralSync, MessageForm};
 use crate::imap::fetch::Content;
 use crate::imap::mailbox::MailboxName;
 use crate::imap::server;
@@ -34,6 +34,8 @@ fn append(size: u64) -> Command {
         flags: Vec::new(),
         date: None,
         literal: LiteralHeader { size, sync: LiteralSync::Synchronizing, kind: LiteralKind::Text },
+        form: MessageForm::Plain,
+        replaces: None,
     })
 }
 

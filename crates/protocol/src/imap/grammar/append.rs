@@ -2,10 +2,12 @@
 //! literal must not be held in memory, so that it has to be known before it is complete. Called by
 //! the server machine at each literal.
 
-use super::cursor::{Cursor, Parsed};
+use super::cursor::{Cursor, Names, Parsed};
 use super::sets;
 use super::writer::Writer;
-use crate::imap::command::{Append, LiteralHeader, Tag};
+use crate::imap::command::{
+    Append, LiteralHeader, LiteralKind, MessageForm, NextMessage, Numbering, Tag,
+};
 use crate::imap::limits;
 
 /// What the literal at the end of a buffer belongs to.
@@ -20,17 +22,41 @@ pub enum AppendPrefix {
 /// Looks at a command that ends, so far, with the header of a literal.
 ///
 /// # Errors
-/// It is APPEND, and what stands before the literal is not right.
-pub fn parse_append_prefix(input: &[u8]) -> Parsed<AppendPrefix> {
-    let mut cursor = Cursor::new(input);
-    let tag = Tag::new(cursor.take_while(super::is_tag_byte));
-    let (Some(tag), true) = (tag, cursor.eat_word(" APPEND ")) else {
+/// It is APPEND or REPLACE, and what stands before the literal is not right.
+pub fn parse_append_prefix(input: &[u8], names: Names) -> Parsed<AppendPrefix> {
+    let mut cursor = Cursor::new(input).with_names(names);
+    let Some(tag) = Tag::new(cursor.take_while(super::is_tag_byte)) else {
         return Ok(AppendPrefix::Argument);
     };
+    let mut replaces = None;
+    if cursor.eat_word(" REPLACE ") {
+        replaces = Some((Numbering::Sequence, sets::bound(&mut cursor)?));
+        cursor.space()?;
+    } else if cursor.eat_word(" UID REPLACE ") {
+        replaces = Some((Numbering::Uid, sets::bound(&mut cursor)?));
+        cursor.space()?;
+    } else if !cursor.eat_word(" APPEND ") {
+        return Ok(AppendPrefix::Argument);
+    }
     if last_literal(&cursor).is_some() {
         return Ok(AppendPrefix::Argument);
     }
     let mailbox = sets::mailbox(&mut cursor)?;
+    let NextMessage { flags, date, literal, form } = message(&mut cursor)?;
+    Ok(AppendPrefix::Message(tag, Append { mailbox, flags, date, literal, form, replaces }))
+}
+
+/// What stands between two messages of MULTIAPPEND (RFC 3502), from the space on, with the header
+/// of the literal.
+///
+/// # Errors
+/// It is something else.
+pub fn parse_next_message(input: &[u8]) -> Parsed<NextMessage> {
+    message(&mut Cursor::new(input))
+}
+
+/// ` (flags) "date" {n}`, or with `UTF8 (~{n}` at the end (RFC 6855 §4).
+fn message(cursor: &mut Cursor<'_>) -> Parsed<NextMessage> {
     cursor.space()?;
     let mut flags = Vec::new();
     if cursor.peek() == Some(b'(') {
@@ -39,11 +65,15 @@ pub fn parse_append_prefix(input: &[u8]) -> Parsed<AppendPrefix> {
     }
     let mut date = None;
     if cursor.peek() == Some(b'"') {
-        date = Some(sets::date_time(&mut cursor)?);
+        date = Some(sets::date_time(cursor)?);
         cursor.space()?;
     }
-    let literal = last_literal(&cursor).ok_or_else(|| cursor.expected("the message's literal"))?;
-    Ok(AppendPrefix::Message(tag, Append { mailbox, flags, date, literal }))
+    let form = if cursor.eat_word("UTF8 (") { MessageForm::Utf8 } else { MessageForm::Plain };
+    let literal = last_literal(cursor).ok_or_else(|| cursor.expected("the message's literal"))?;
+    if form == MessageForm::Utf8 && literal.kind != LiteralKind::Literal8 {
+        return Err(cursor.expected("a literal8 after UTF8"));
+    }
+    Ok(NextMessage { flags, date, literal, form })
 }
 
 /// The literal's header, if it is all that is left.
@@ -56,6 +86,9 @@ fn last_literal(cursor: &Cursor<'_>) -> Option<LiteralHeader> {
 /// Prints APPEND from behind the word on, with the literal's header; the message must follow.
 pub(super) fn print_append(writer: &mut Writer, append: &Append) {
     writer.byte(b' ');
+    if let Some((_, letter)) = &append.replaces {
+        writer.display(format_args!("{letter} "));
+    }
     sets::print_mailbox(writer, &append.mailbox);
     writer.byte(b' ');
     if !append.flags.is_empty() {
@@ -64,6 +97,9 @@ pub(super) fn print_append(writer: &mut Writer, append: &Append) {
     }
     if let Some(date) = append.date {
         writer.display(format_args!("\"{date}\" "));
+    }
+    if append.form == MessageForm::Utf8 {
+        writer.text("UTF8 (");
     }
     writer.literal_header(append.literal.size, append.literal.kind);
 }

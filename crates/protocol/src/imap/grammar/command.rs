@@ -5,14 +5,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::cursor::{Cursor, ParseErrorKind, Parsed};
+use super::cursor::{Cursor, Names, ParseErrorKind, Parsed};
 use super::writer::Writer;
-use super::{append, fetch, list, search, sets};
+use super::{append, condstore, fetch, list, metadata, quota, search, sets, sort};
 use crate::imap::command::{
     Command, IdFields, Numbering, Store, StoreAction, StoreEcho, Tag, Transfer,
 };
 use crate::imap::flag::SpecialUse;
 use crate::imap::limits;
+use crate::imap::sequence::SequenceSet;
 use crate::secret::Secret;
 
 /// A whole command, literals included, without the last CRLF. APPEND is not among these: see
@@ -21,7 +22,18 @@ use crate::secret::Secret;
 /// # Errors
 /// What is wrong with it and where. The tag comes back if there is one, for the BAD.
 pub fn parse_command(input: &[u8]) -> Result<(Tag, Command), (Option<Tag>, super::ParseError)> {
-    let mut cursor = Cursor::new(input);
+    parse_command_in(input, Names::Utf7)
+}
+
+/// The same, where mailbox names are written in a known way.
+///
+/// # Errors
+/// As [`parse_command`].
+pub fn parse_command_in(
+    input: &[u8],
+    names: Names,
+) -> Result<(Tag, Command), (Option<Tag>, super::ParseError)> {
+    let mut cursor = Cursor::new(input).with_names(names);
     let tag = match tag(&mut cursor) {
         Ok(tag) => tag,
         Err(error) => return Err((None, error)),
@@ -58,8 +70,8 @@ fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "AUTHENTICATE" => authenticate(cursor),
         "LOGIN" => login(cursor),
         "ENABLE" => enable(cursor),
-        "SELECT" => mailbox(cursor).map(Command::Select),
-        "EXAMINE" => mailbox(cursor).map(Command::Examine),
+        "SELECT" => condstore::selection(cursor).map(Command::Select),
+        "EXAMINE" => condstore::selection(cursor).map(Command::Examine),
         "CREATE" => create(cursor),
         "DELETE" => mailbox(cursor).map(Command::Delete),
         "RENAME" => Ok(Command::Rename { from: mailbox(cursor)?, to: mailbox(cursor)? }),
@@ -78,12 +90,25 @@ fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             Ok(Command::Status { mailbox, items: list::status_items(cursor)? })
         }
         // Seen here only when no literal came with it.
-        "APPEND" => Err(cursor.error("APPEND needs a mailbox and a literal with the message")),
+        "APPEND" | "REPLACE" => {
+            Err(cursor.error("APPEND needs a mailbox and a literal with the message"))
+        }
         "ID" => id(cursor),
+        "COMPRESS" => match cursor.eat_word(" DEFLATE") {
+            true => Ok(Command::Compress),
+            false => Err(cursor.expected("DEFLATE")),
+        },
+        "GETQUOTA" => {
+            cursor.space()?;
+            quota::root(cursor).map(Command::GetQuota)
+        }
+        "GETQUOTAROOT" => mailbox(cursor).map(Command::GetQuotaRoot),
+        "GETMETADATA" => metadata::get(cursor).map(Command::GetMetadata),
+        "SETMETADATA" => metadata::set(cursor).map(Command::SetMetadata),
         "UID" => {
             cursor.space()?;
             let start = cursor.position();
-            let name = cursor.name("COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE")?;
+            let name = cursor.name("COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT, STORE or THREAD")?;
             if name.eq_ignore_ascii_case("EXPUNGE") {
                 cursor.space()?;
                 return sets::sequence_set(cursor).map(Command::UidExpunge);
@@ -123,6 +148,11 @@ fn numbered(cursor: &mut Cursor<'_>, name: &str, numbering: Numbering) -> Parsed
     if name == "SEARCH" {
         return search::search(cursor, numbering).map(|search| Some(Command::Search(search)));
     }
+    match name {
+        "SORT" => return sort::sort(cursor, numbering).map(Some),
+        "THREAD" => return sort::thread(cursor, numbering).map(Some),
+        _ => {}
+    }
     if !matches!(name, "FETCH" | "STORE" | "COPY" | "MOVE") {
         return Ok(None);
     }
@@ -136,8 +166,14 @@ fn numbered(cursor: &mut Cursor<'_>, name: &str, numbering: Numbering) -> Parsed
     cursor.space()?;
     if name == "FETCH" {
         let items = fetch::fetch_items(cursor)?;
-        return Ok(Some(Command::Fetch { numbering, set, items }));
+        let modifiers = condstore::fetch_modifiers(cursor)?;
+        return Ok(Some(Command::Fetch { numbering, set, items, modifiers }));
     }
+    store(cursor, numbering, set).map(|store| Some(Command::Store(store)))
+}
+
+fn store(cursor: &mut Cursor<'_>, numbering: Numbering, set: SequenceSet) -> Parsed<Store> {
+    let unchanged_since = condstore::store_modifiers(cursor)?;
     let action = match cursor.peek() {
         Some(b'+') => StoreAction::Add,
         Some(b'-') => StoreAction::Remove,
@@ -153,7 +189,7 @@ fn numbered(cursor: &mut Cursor<'_>, name: &str, numbering: Numbering) -> Parsed
     cursor.space()?;
     let flags =
         if cursor.peek() == Some(b'(') { sets::flag_list(cursor)? } else { bare_flags(cursor)? };
-    Ok(Some(Command::Store(Store { numbering, set, action, echo, flags })))
+    Ok(Store { numbering, set, action, echo, flags, unchanged_since })
 }
 
 /// RFC 3501 §9: STORE takes its flags without parentheses too.
@@ -270,9 +306,11 @@ fn print_arguments(writer: &mut Writer, command: &Command) {
         Command::Authenticate { .. } | Command::Login { .. } | Command::Enable(_) => {
             print_login(writer, command);
         }
+        Command::Select(selection) | Command::Examine(selection) => {
+            condstore::print_selection(writer, selection);
+        }
         Command::Create { .. }
-        | Command::Select(_)
-        | Command::Examine(_)
+        | Command::GetQuotaRoot(_)
         | Command::Delete(_)
         | Command::Subscribe(_)
         | Command::Unsubscribe(_)
@@ -287,9 +325,21 @@ fn print_arguments(writer: &mut Writer, command: &Command) {
         }
         Command::UidExpunge(set) => writer.display(format_args!(" {set}")),
         Command::Search(search) => search::print_search(writer, search),
-        Command::Fetch { set, items, .. } => {
+        Command::Fetch { set, items, modifiers, .. } => {
             writer.display(format_args!(" {set} "));
             fetch::print_fetch_items(writer, items);
+            condstore::print_fetch_modifiers(writer, *modifiers);
+        }
+        Command::Sort { criteria, search } => sort::print_sort(writer, criteria, search),
+        Command::Thread { algorithm, search } => sort::print_thread(writer, *algorithm, search),
+        Command::Compress => writer.text(" DEFLATE"),
+        Command::GetQuota(root) => {
+            writer.byte(b' ');
+            writer.astring(root.as_bytes());
+        }
+        Command::GetMetadata(get) => metadata::print_get(writer, get),
+        Command::SetMetadata(set) => {
+            metadata::print_annotations(writer, set.mailbox.as_ref(), &set.annotations);
         }
         Command::Store(store) => print_store(writer, store),
         Command::Copy(transfer) | Command::Move(transfer) => {
@@ -347,8 +397,7 @@ fn print_named(writer: &mut Writer, command: &Command) {
                 writer.byte(b')');
             }
         }
-        Command::Select(mailbox)
-        | Command::Examine(mailbox)
+        Command::GetQuotaRoot(mailbox)
         | Command::Delete(mailbox)
         | Command::Subscribe(mailbox)
         | Command::Unsubscribe(mailbox) => sets::print_mailbox(writer, mailbox),
@@ -378,6 +427,10 @@ fn print_store(writer: &mut Writer, store: &Store) {
         StoreAction::Remove => "-",
     };
     let silent = if store.echo == StoreEcho::Silent { ".SILENT" } else { "" };
-    writer.display(format_args!(" {} {sign}FLAGS{silent} ", store.set));
+    writer.display(format_args!(" {} ", store.set));
+    if let Some(since) = store.unchanged_since {
+        writer.display(format_args!("(UNCHANGEDSINCE {since}) "));
+    }
+    writer.display(format_args!("{sign}FLAGS{silent} "));
     writer.list(&store.flags, |writer, flag| writer.display(flag));
 }

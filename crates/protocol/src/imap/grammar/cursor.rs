@@ -43,6 +43,16 @@ impl std::error::Error for ParseError {}
 /// What a parser gives.
 pub type Parsed<T> = Result<T, ParseError>;
 
+/// How mailbox names are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Names {
+    /// In modified UTF-7 (RFC 3501 §5.1.3).
+    #[default]
+    Utf7,
+    /// In UTF-8, after ENABLE IMAP4rev2 (RFC 9051 §5.1) or UTF8=ACCEPT (RFC 6855 §3).
+    Utf8,
+}
+
 /// A place in a buffer.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
@@ -51,6 +61,7 @@ pub struct Cursor<'a> {
     depth: usize,
     /// Positions after `{n}` CRLF whose octets were streamed and are not in the buffer.
     streamed: &'a [usize],
+    names: Names,
 }
 
 /// A string of the other side, wherever it stood.
@@ -84,12 +95,23 @@ impl AsRef<[u8]> for Text<'_> {
 impl<'a> Cursor<'a> {
     /// At the start of a buffer.
     pub fn new(input: &'a [u8]) -> Self {
-        Cursor { input, position: 0, depth: 0, streamed: &[] }
+        Cursor { input, position: 0, depth: 0, streamed: &[], names: Names::Utf7 }
     }
 
     /// At the start of a buffer from which some literals were streamed away.
     pub fn with_streamed(input: &'a [u8], streamed: &'a [usize]) -> Self {
-        Cursor { input, position: 0, depth: 0, streamed }
+        Cursor { input, position: 0, depth: 0, streamed, names: Names::Utf7 }
+    }
+
+    /// The same, where mailbox names are written like this.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Cursor { names, ..self }
+    }
+
+    /// How mailbox names are written.
+    pub fn names(&self) -> Names {
+        self.names
     }
 
     /// Octets from the start.
@@ -257,6 +279,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A string, or a literal that may hold NUL (RFC 3516, RFC 5464).
+    pub fn string8(&mut self) -> Parsed<Text<'a>> {
+        match self.peek() {
+            Some(b'~') => self.body_literal().map(Text::Borrowed),
+            _ => self.string(),
+        }
+    }
+
     /// A string or NIL.
     pub fn nstring(&mut self) -> Parsed<Option<Text<'a>>> {
         if self.eat_nil() { Ok(None) } else { self.string().map(Some) }
@@ -401,6 +431,11 @@ impl<'a> Cursor<'a> {
     pub fn ends_with_dot(&self) -> bool {
         let last = self.position.checked_sub(1).and_then(|index| self.input.get(index));
         last == Some(&b'.')
+    }
+
+    /// The octets just taken were these.
+    pub fn ends_with(&self, octets: &[u8]) -> bool {
+        self.input.get(..self.position).is_some_and(|taken| taken.ends_with(octets))
     }
 
     /// Steps back to an earlier place, to report it.

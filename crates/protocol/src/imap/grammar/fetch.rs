@@ -9,7 +9,9 @@ use super::cursor::{Cursor, Parsed};
 use super::writer::Writer;
 use super::{sets, structure};
 use crate::imap::command::{FetchItems, FetchMacro, LiteralKind};
-use crate::imap::fetch::{Content, FetchData, FetchItem, MarkSeen, Partial, Section, SectionText};
+use crate::imap::fetch::{
+    Content, FetchData, FetchItem, MarkSeen, Partial, PreviewPatience, Section, SectionText,
+};
 use crate::imap::limits;
 
 /// What is to be fetched: a macro, one item or a list.
@@ -53,6 +55,10 @@ fn fetch_item(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
             Ok(FetchItem::Binary { part, partial: partial(cursor)?, seen })
         }
         "BINARY.SIZE" => bracketed_part(cursor).map(FetchItem::BinarySize),
+        "PREVIEW" => match cursor.eat_word(" (LAZY)") {
+            true => Ok(FetchItem::Preview(PreviewPatience::Lazy)),
+            false => Ok(FetchItem::Preview(PreviewPatience::Waits)),
+        },
         _ => {
             cursor.back_to(start);
             Err(cursor.error("unknown item to fetch"))
@@ -167,6 +173,8 @@ pub fn print_fetch_item(writer: &mut Writer, item: &FetchItem) {
             sets::print_part(writer, part);
             writer.byte(b']');
         }
+        FetchItem::Preview(PreviewPatience::Waits) => writer.text("PREVIEW"),
+        FetchItem::Preview(PreviewPatience::Lazy) => writer.text("PREVIEW (LAZY)"),
         plain => {
             let name = PLAIN.iter().find(|(_, known)| known == plain).map(|(name, _)| *name);
             writer.text(name.unwrap_or("FLAGS"));
@@ -244,11 +252,29 @@ pub(super) fn fetch_data(cursor: &mut Cursor<'_>) -> Parsed<FetchData> {
             cursor.expect(b')')?;
             Ok(FetchData::ModSeq(mod_seq))
         }
+        "EMAILID" => object_id(cursor).map(FetchData::EmailId),
+        "THREADID" if cursor.eat_nil() => Ok(FetchData::ThreadId(None)),
+        "THREADID" => object_id(cursor).map(|id| FetchData::ThreadId(Some(id))),
+        "SAVEDATE" if cursor.eat_nil() => Ok(FetchData::SaveDate(None)),
+        "SAVEDATE" => sets::date_time(cursor).map(|date| FetchData::SaveDate(Some(date))),
+        "PREVIEW" => {
+            let text = cursor.nstring()?;
+            let text = text.map(|text| String::from_utf8_lossy(text.as_ref()).into_owned());
+            Ok(FetchData::Preview(text))
+        }
         _ => {
             cursor.back_to(start);
             Err(cursor.error("unknown fetched data"))
         }
     }
+}
+
+/// `(M25f...)` (RFC 8474 §7).
+fn object_id(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    cursor.expect(b'(')?;
+    let id = cursor.atom("an object identifier")?.to_owned();
+    cursor.expect(b')')?;
+    Ok(id)
 }
 
 fn bracketed_data(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchData> {
@@ -336,6 +362,15 @@ pub fn print_fetch_data(writer: &mut Writer, data: &FetchData) {
             writer.display(format_args!("] {size}"));
         }
         FetchData::ModSeq(mod_seq) => writer.display(format_args!("MODSEQ ({mod_seq})")),
+        FetchData::EmailId(id) => writer.display(format_args!("EMAILID ({id})")),
+        FetchData::ThreadId(Some(id)) => writer.display(format_args!("THREADID ({id})")),
+        FetchData::ThreadId(None) => writer.text("THREADID NIL"),
+        FetchData::SaveDate(Some(date)) => writer.display(format_args!("SAVEDATE \"{date}\"")),
+        FetchData::SaveDate(None) => writer.text("SAVEDATE NIL"),
+        FetchData::Preview(text) => {
+            writer.text("PREVIEW ");
+            writer.nstring(text.as_deref().map(str::as_bytes));
+        }
     }
 }
 
@@ -374,7 +409,7 @@ fn print_binary(writer: &mut Writer, content: &Content) {
 const MACROS: [(&str, FetchMacro); 3] =
     [("ALL", FetchMacro::All), ("FAST", FetchMacro::Fast), ("FULL", FetchMacro::Full)];
 
-const PLAIN: [(&str, FetchItem); 10] = [
+const PLAIN: [(&str, FetchItem); 14] = [
     ("BODY", FetchItem::Body),
     ("BODYSTRUCTURE", FetchItem::BodyStructure),
     ("ENVELOPE", FetchItem::Envelope),
@@ -385,4 +420,8 @@ const PLAIN: [(&str, FetchItem); 10] = [
     ("RFC822.SIZE", FetchItem::Rfc822Size),
     ("RFC822.TEXT", FetchItem::Rfc822Text),
     ("UID", FetchItem::Uid),
+    ("MODSEQ", FetchItem::ModSeq),
+    ("EMAILID", FetchItem::EmailId),
+    ("THREADID", FetchItem::ThreadId),
+    ("SAVEDATE", FetchItem::SaveDate),
 ];

@@ -1,7 +1,7 @@
 //! LIST with its options, STATUS items and NAMESPACE as they are written (RFC 3501 §6.3.8, §7.2,
 //! RFC 2342, RFC 5258, RFC 5819, RFC 9051 §6.3.9). Called by `command` and `response`.
 
-use super::cursor::{Cursor, ParseErrorKind, Parsed};
+use super::cursor::{Cursor, Names, ParseErrorKind, Parsed};
 use super::sets;
 use super::writer::Writer;
 use crate::imap::command::{List, ListForm, ListReturn, ListSelection};
@@ -119,6 +119,14 @@ pub(super) fn status_values(cursor: &mut Cursor<'_>) -> Parsed<Vec<(StatusItem, 
     let values = cursor.list(limits::ITEMS, |cursor| {
         let name = cursor.atom("a STATUS item")?;
         cursor.space()?;
+        // RFC 7889 §4: APPENDLIMIT may be NIL; RFC 8474 §4.3: MAILBOXID is no number.
+        if cursor.eat_nil() {
+            return Ok(None);
+        }
+        if cursor.peek() == Some(b'(') {
+            cursor.list(limits::ITEMS, Cursor::astring)?;
+            return Ok(None);
+        }
         let value = cursor.number64()?;
         let item = StatusItem::ALL.into_iter().find(|item| item.name().eq_ignore_ascii_case(name));
         Ok(item.map(|item| (item, value)))
@@ -200,6 +208,7 @@ pub(super) fn print_list_entry(writer: &mut Writer, entry: &ListEntry) {
     writer.byte(b' ');
     match &entry.name {
         ListName::Mailbox(name) => sets::print_mailbox(writer, name),
+        ListName::Root(root) if writer.names() == Names::Utf8 => writer.utf8_name(root),
         ListName::Root(root) => writer.astring(utf7::encode(root).as_bytes()),
     }
     if !entry.child_info.is_empty() {

@@ -1,17 +1,19 @@
 //! Responses as they are written, both ways (RFC 3501 §7 and §9). Called by the server machine
 //! (printing) and the client machine (parsing).
 
+use std::num::NonZeroU32;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Parsed};
 use super::writer::Writer;
-use super::{code, command, fetch, list, sets};
+use super::{code, command, condstore, fetch, list, metadata, quota, sets, sort};
 use crate::imap::command::{Numbering, Tag};
 use crate::imap::limits;
 use crate::imap::response::{
-    Condition, Continuation, ExtendedSearch, Response, Untagged, VanishedTime,
+    Condition, Continuation, ExtendedSearch, Response, StatusItem, Untagged, VanishedTime,
 };
 
 /// A whole response without its last CRLF; `streamed` are the places after headers of literals
@@ -107,7 +109,16 @@ fn untagged(cursor: &mut Cursor<'_>) -> Parsed<Untagged> {
             cursor.space()?;
             Ok(Untagged::MailboxStatus { mailbox, items: list::status_values(cursor)? })
         }
-        "SEARCH" => search(cursor),
+        "SEARCH" => found(cursor).map(|(found, mod_seq)| Untagged::Search { found, mod_seq }),
+        "SORT" => found(cursor).map(|(found, mod_seq)| Untagged::Sort { found, mod_seq }),
+        "THREAD" => sort::threads(cursor).map(Untagged::Thread),
+        "QUOTA" => quota::quota(cursor),
+        "QUOTAROOT" => quota::quota_root(cursor),
+        // Without values it is news of entries that changed (RFC 5464 §4.4.2), which we pass over.
+        "METADATA" => match metadata::metadata(cursor) {
+            Ok(known) => Ok(known),
+            Err(_) => Ok(other(start, cursor)),
+        },
         "ESEARCH" => extended_search(cursor).map(Untagged::ExtendedSearch),
         "ID" => {
             cursor.space()?;
@@ -151,21 +162,21 @@ fn numbered(cursor: &mut Cursor<'_>) -> Parsed<Untagged> {
     Ok(Untagged::Fetch { sequence, data: cursor.list(limits::ITEMS, fetch::fetch_data)? })
 }
 
-fn search(cursor: &mut Cursor<'_>) -> Parsed<Untagged> {
+fn found(cursor: &mut Cursor<'_>) -> Parsed<(Vec<NonZeroU32>, Option<u64>)> {
     let mut found = Vec::new();
+    let mut mod_seq = None;
     while cursor.eat(b' ') {
         // RFC 7162 §3.1.5: "(MODSEQ n)" may end the list; and some servers end it with a space.
         match cursor.peek() {
             None => break,
             Some(b'(') => {
-                cursor.take_while(|byte| byte != b')');
-                cursor.expect(b')')?;
+                mod_seq = condstore::result_mod_seq(cursor)?;
                 break;
             }
             _ => found.push(cursor.nz_number()?),
         }
     }
-    Ok(Untagged::Search(found))
+    Ok((found, mod_seq))
 }
 
 fn extended_search(cursor: &mut Cursor<'_>) -> Parsed<ExtendedSearch> {
@@ -257,15 +268,35 @@ pub fn print_untagged(writer: &mut Writer, untagged: &Untagged) {
             writer.text("STATUS ");
             sets::print_mailbox(writer, mailbox);
             writer.byte(b' ');
-            writer.list(items, |writer, (item, value)| {
-                writer.display(format_args!("{item} {value}"));
+            writer.list(items, |writer, (item, value)| match item {
+                // RFC 8474 §4.3: an identifier, not a number.
+                StatusItem::MailboxId => writer.display(format_args!("{item} (F{value:x})")),
+                _ => writer.display(format_args!("{item} {value}")),
             });
         }
-        Untagged::Search(found) => {
+        Untagged::Search { found, mod_seq } => {
             writer.text("SEARCH");
-            for number in found {
-                writer.display(format_args!(" {number}"));
-            }
+            condstore::print_found(writer, found, *mod_seq);
+        }
+        Untagged::Sort { found, mod_seq } => {
+            writer.text("SORT");
+            condstore::print_found(writer, found, *mod_seq);
+        }
+        Untagged::Thread(threads) => {
+            writer.text("THREAD");
+            sort::print_threads(writer, threads);
+        }
+        Untagged::Quota { root, resources } => {
+            writer.text("QUOTA");
+            quota::print_quota(writer, root, resources);
+        }
+        Untagged::QuotaRoot { mailbox, roots } => {
+            writer.text("QUOTAROOT");
+            quota::print_quota_root(writer, mailbox, roots);
+        }
+        Untagged::Metadata { mailbox, annotations } => {
+            writer.text("METADATA");
+            metadata::print_annotations(writer, mailbox.as_ref(), annotations);
         }
         Untagged::ExtendedSearch(result) => print_extended_search(writer, result),
         Untagged::Id(fields) => {
@@ -314,6 +345,10 @@ fn print_extended_search(writer: &mut Writer, result: &ExtendedSearch) {
     // RFC 4731 §3.1: ALL is left out when nothing was found.
     if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
         writer.display(format_args!(" ALL {all}"));
+    }
+    for (index, number) in result.ordered.iter().enumerate() {
+        let before = if index == 0 { " ALL " } else { "," };
+        writer.display(format_args!("{before}{number}"));
     }
     if let Some(mod_seq) = result.mod_seq {
         writer.display(format_args!(" MODSEQ {mod_seq}"));

@@ -2,8 +2,8 @@
 //! `command`.
 
 use super::cursor::{Cursor, ParseErrorKind, Parsed};
-use super::sets;
 use super::writer::Writer;
+use super::{condstore, sets};
 use crate::imap::command::{Numbering, Search, SearchReturn};
 use crate::imap::flag::{Flag, Keyword};
 use crate::imap::limits;
@@ -12,24 +12,39 @@ use crate::imap::search::{DateOrder, SearchField, SearchKey};
 /// What follows the word SEARCH.
 pub(super) fn search(cursor: &mut Cursor<'_>, numbering: Numbering) -> Parsed<Search> {
     cursor.space()?;
-    let mut returns = None;
-    if cursor.eat_word("RETURN (") {
-        cursor.back_to(cursor.position() - 1);
-        returns = Some(cursor.list(limits::ITEMS, search_return)?);
-        cursor.space()?;
-    }
+    let returns = returns(cursor)?;
     let mut charset = None;
     if cursor.eat_word("CHARSET ") {
-        let name = cursor.astring()?;
-        charset = Some(String::from_utf8_lossy(name.as_ref()).to_ascii_uppercase());
+        charset = Some(self::charset(cursor)?);
         cursor.space()?;
     }
+    Ok(Search { numbering, returns, charset, key: keys(cursor)? })
+}
+
+/// `RETURN (...) `, if it is there.
+pub(super) fn returns(cursor: &mut Cursor<'_>) -> Parsed<Option<Vec<SearchReturn>>> {
+    if !cursor.eat_word("RETURN (") {
+        return Ok(None);
+    }
+    cursor.back_to(cursor.position() - 1);
+    let returns = cursor.list(limits::ITEMS, search_return)?;
+    cursor.space()?;
+    Ok(Some(returns))
+}
+
+/// The name of a charset, in upper case.
+pub(super) fn charset(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    Ok(String::from_utf8_lossy(cursor.astring()?.as_ref()).to_ascii_uppercase())
+}
+
+/// One key or more, all of which must hold.
+pub(super) fn keys(cursor: &mut Cursor<'_>) -> Parsed<SearchKey> {
     let mut count = 0;
     let mut keys = vec![key(cursor, &mut count)?];
     while cursor.eat(b' ') {
         keys.push(key(cursor, &mut count)?);
     }
-    Ok(Search { numbering, returns, charset, key: one_of(keys) })
+    Ok(one_of(keys))
 }
 
 fn search_return(cursor: &mut Cursor<'_>) -> Parsed<SearchReturn> {
@@ -74,11 +89,14 @@ fn named_key(cursor: &mut Cursor<'_>, count: &mut usize) -> Parsed<SearchKey> {
         let flag = flag.clone();
         return Ok(if *set { SearchKey::Flag(flag) } else { SearchKey::Unflag(flag) });
     }
-    if let Some((_, order, sent)) = DATES.iter().find(|(known, ..)| *known == name) {
+    if let Some((_, order, which)) = DATES.iter().find(|(known, ..)| *known == name) {
         cursor.space()?;
         let date = sets::date(cursor)?;
-        let key = if *sent { SearchKey::Sent } else { SearchKey::Internal };
-        return Ok(key(*order, date));
+        return Ok(match which {
+            Which::Internal => SearchKey::Internal(*order, date),
+            Which::Sent => SearchKey::Sent(*order, date),
+            Which::Saved => SearchKey::Saved(*order, date),
+        });
     }
     let field = match name.as_str() {
         "BCC" => Some(SearchField::Bcc),
@@ -106,6 +124,20 @@ fn named_key(cursor: &mut Cursor<'_>, count: &mut usize) -> Parsed<SearchKey> {
             cursor.space()?;
             let size = cursor.number64()?;
             Ok(if name == "LARGER" { SearchKey::Larger(size) } else { SearchKey::Smaller(size) })
+        }
+        "MODSEQ" => condstore::search_mod_seq(cursor).map(SearchKey::ModSeq),
+        "OLDER" | "YOUNGER" => {
+            cursor.space()?;
+            let seconds = cursor.nz_number()?.get();
+            let key = if name == "OLDER" { SearchKey::Older } else { SearchKey::Younger };
+            Ok(key(seconds))
+        }
+        "SAVEDATESUPPORTED" => Ok(SearchKey::SaveDateSupported),
+        "EMAILID" | "THREADID" => {
+            cursor.space()?;
+            let id = cursor.atom("an object identifier")?.to_owned();
+            let key = if name == "EMAILID" { SearchKey::EmailId } else { SearchKey::ThreadId };
+            Ok(key(id))
         }
         "UID" => {
             cursor.space()?;
@@ -141,19 +173,28 @@ fn keyword(cursor: &mut Cursor<'_>) -> Parsed<Keyword> {
 
 /// Prints SEARCH from behind the word on.
 pub(super) fn print_search(writer: &mut Writer, search: &Search) {
-    if let Some(returns) = &search.returns {
-        writer.text(" RETURN ");
-        writer.list(returns, |writer, option| {
-            let name = RETURNS.iter().find(|(_, known)| known == option).map(|(name, _)| *name);
-            writer.text(name.unwrap_or("ALL"));
-        });
-    }
+    print_returns(writer, search.returns.as_deref());
     if let Some(charset) = &search.charset {
         writer.text(" CHARSET ");
         writer.astring(charset.as_bytes());
     }
     writer.byte(b' ');
-    match &search.key {
+    print_keys(writer, &search.key);
+}
+
+/// Prints ` RETURN (...)`, if it is there.
+pub(super) fn print_returns(writer: &mut Writer, returns: Option<&[SearchReturn]>) {
+    let Some(returns) = returns else { return };
+    writer.text(" RETURN ");
+    writer.list(returns, |writer, option| {
+        let name = RETURNS.iter().find(|(_, known)| known == option).map(|(name, _)| *name);
+        writer.text(name.unwrap_or("ALL"));
+    });
+}
+
+/// Prints keys that must all hold.
+pub(super) fn print_keys(writer: &mut Writer, key: &SearchKey) {
+    match key {
         SearchKey::And(keys) => writer.spaced(keys, print_key),
         key => print_key(writer, key),
     }
@@ -197,8 +238,15 @@ fn print_key(writer: &mut Writer, key: &SearchKey) {
             writer.text("TEXT ");
             writer.astring(value);
         }
-        SearchKey::Internal(order, date) => print_date(writer, (*order, false), date),
-        SearchKey::Sent(order, date) => print_date(writer, (*order, true), date),
+        SearchKey::Internal(order, date) => print_date(writer, (*order, Which::Internal), date),
+        SearchKey::Sent(order, date) => print_date(writer, (*order, Which::Sent), date),
+        SearchKey::Saved(order, date) => print_date(writer, (*order, Which::Saved), date),
+        SearchKey::SaveDateSupported => writer.text("SAVEDATESUPPORTED"),
+        SearchKey::ModSeq(mod_seq) => writer.display(format_args!("MODSEQ {mod_seq}")),
+        SearchKey::Older(seconds) => writer.display(format_args!("OLDER {seconds}")),
+        SearchKey::Younger(seconds) => writer.display(format_args!("YOUNGER {seconds}")),
+        SearchKey::EmailId(id) => writer.display(format_args!("EMAILID {id}")),
+        SearchKey::ThreadId(id) => writer.display(format_args!("THREADID {id}")),
         SearchKey::Larger(size) => writer.display(format_args!("LARGER {size}")),
         SearchKey::Smaller(size) => writer.display(format_args!("SMALLER {size}")),
     }
@@ -214,8 +262,9 @@ fn print_flag(writer: &mut Writer, flag: &Flag, set: bool) {
     }
 }
 
-fn print_date(writer: &mut Writer, form: (DateOrder, bool), date: &crate::imap::date::Date) {
-    let name = DATES.iter().find(|(_, order, sent)| (*order, *sent) == form).map(|(name, ..)| name);
+fn print_date(writer: &mut Writer, form: (DateOrder, Which), date: &crate::imap::date::Date) {
+    let known = DATES.iter().find(|(_, order, which)| (*order, *which) == form);
+    let name = known.map(|(name, ..)| name);
     writer.display(format_args!("{} {date}", name.unwrap_or(&"ON")));
 }
 
@@ -243,12 +292,26 @@ const FLAGS: [(&str, Flag, bool); 12] = [
     ("UNSEEN", Flag::Seen, false),
 ];
 
-/// Name, order, and whether the Date field is meant.
-const DATES: [(&str, DateOrder, bool); 6] = [
-    ("BEFORE", DateOrder::Before, false),
-    ("ON", DateOrder::On, false),
-    ("SINCE", DateOrder::Since, false),
-    ("SENTBEFORE", DateOrder::Before, true),
-    ("SENTON", DateOrder::On, true),
-    ("SENTSINCE", DateOrder::Since, true),
+/// Which date is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// The internal date.
+    Internal,
+    /// The Date field.
+    Sent,
+    /// When the letter came into the mailbox.
+    Saved,
+}
+
+/// Name, order, and which date.
+const DATES: [(&str, DateOrder, Which); 9] = [
+    ("BEFORE", DateOrder::Before, Which::Internal),
+    ("ON", DateOrder::On, Which::Internal),
+    ("SINCE", DateOrder::Since, Which::Internal),
+    ("SENTBEFORE", DateOrder::Before, Which::Sent),
+    ("SENTON", DateOrder::On, Which::Sent),
+    ("SENTSINCE", DateOrder::Since, Which::Sent),
+    ("SAVEDBEFORE", DateOrder::Before, Which::Saved),
+    ("SAVEDON", DateOrder::On, Which::Saved),
+    ("SAVEDSINCE", DateOrder::Since, Which::Saved),
 ];

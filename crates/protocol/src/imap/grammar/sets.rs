@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use super::cursor::{Cursor, ParseErrorKind, Parsed};
+use super::cursor::{Cursor, Names, ParseErrorKind, Parsed};
 use super::writer::Writer;
 use crate::imap::date::{Date, DateTime, month_number};
 use crate::imap::flag::Flag;
@@ -31,7 +31,7 @@ pub(super) fn sequence_set(cursor: &mut Cursor<'_>) -> Parsed<SequenceSet> {
     }
 }
 
-fn bound(cursor: &mut Cursor<'_>) -> Parsed<SequenceBound> {
+pub(super) fn bound(cursor: &mut Cursor<'_>) -> Parsed<SequenceBound> {
     match cursor.peek() {
         Some(b'*') => {
             cursor.eat(b'*');
@@ -79,7 +79,7 @@ pub(super) fn flag_list(cursor: &mut Cursor<'_>) -> Parsed<Vec<Flag>> {
 pub(super) fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<MailboxName> {
     let start = cursor.position();
     let text = cursor.astring()?;
-    let name = match text.as_ref().is_ascii() {
+    let name = match text.as_ref().is_ascii() && cursor.names() == Names::Utf7 {
         true => MailboxName::from_utf7(text.as_ref()),
         false => match std::str::from_utf8(text.as_ref()) {
             Ok(name) => MailboxName::new(name),
@@ -96,7 +96,7 @@ pub(super) fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<MailboxName> {
 pub(super) fn list_pattern(cursor: &mut Cursor<'_>) -> Parsed<ListPattern> {
     let start = cursor.position();
     let text = cursor.list_mailbox()?;
-    let pattern = match text.as_ref().is_ascii() {
+    let pattern = match text.as_ref().is_ascii() && cursor.names() == Names::Utf7 {
         true => ListPattern::from_utf7(text.as_ref()),
         false => ListPattern::new(&String::from_utf8_lossy(text.as_ref())),
     };
@@ -108,7 +108,10 @@ pub(super) fn list_pattern(cursor: &mut Cursor<'_>) -> Parsed<ListPattern> {
 
 /// Prints a mailbox name.
 pub(super) fn print_mailbox(writer: &mut Writer, name: &MailboxName) {
-    writer.astring(name.to_utf7().as_bytes());
+    match writer.names() {
+        Names::Utf7 => writer.astring(name.to_utf7().as_bytes()),
+        Names::Utf8 => writer.utf8_name(name.as_str()),
+    }
 }
 
 /// `date`, with or without quotes.

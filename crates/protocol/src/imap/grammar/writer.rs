@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 
 use bytes::{BufMut as _, BytesMut};
 
+use super::cursor::Names;
 use crate::imap::command::{LiteralKind, LiteralSync};
 
 /// Which literals the other side takes without being asked first.
@@ -27,6 +28,7 @@ pub enum LiteralSupport {
 pub struct Writer {
     out: BytesMut,
     support: LiteralSupport,
+    names: Names,
     pauses: Vec<usize>,
 }
 
@@ -44,6 +46,16 @@ impl Writer {
     /// What was printed, and after which octets the client has to wait for a continuation request.
     pub fn into_parts(self) -> (BytesMut, Vec<usize>) {
         (self.out, self.pauses)
+    }
+
+    /// From now on mailbox names are written like this.
+    pub fn set_names(&mut self, names: Names) {
+        self.names = names;
+    }
+
+    /// How mailbox names are written.
+    pub fn names(&self) -> Names {
+        self.names
     }
 
     /// What was printed so far.
@@ -151,6 +163,15 @@ impl Writer {
             }
         }
         self.byte(b'"');
+    }
+
+    /// A name in UTF-8 (RFC 9051 §9, `quoted` with UTF8-2 to UTF8-4); it has no line ends.
+    pub fn utf8_name(&mut self, name: &str) {
+        if name.is_ascii() {
+            return self.astring(name.as_bytes());
+        }
+        let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+        self.display(format_args!("\"{escaped}\""));
     }
 
     /// A string, or NIL.

@@ -114,7 +114,9 @@ impl Server {
                 LiteralSync::NonSynchronizing => (running, Phase::Skip(literal.size)),
             },
             Phase::Message(running, left) => (running, Phase::Skip(left)),
-            Phase::MessageEnd(running) => (running, Phase::SkipLine(limits::LINE_SKIP)),
+            Phase::MessageEnd(running) | Phase::NextMessage(running) => {
+                (running, Phase::SkipLine(limits::LINE_SKIP))
+            }
             other => {
                 self.phase = other;
                 return;
@@ -122,7 +124,7 @@ impl Server {
         };
         self.phase = next;
         self.worked = true;
-        let Running { tag, effect, fault } = running;
+        let Running { tag, effect, fault, .. } = running;
         if let Some(why) = fault {
             self.fault(Some(tag), why);
             return;
@@ -145,9 +147,9 @@ impl Server {
             (Effect::LogIn | Effect::Deselect, Condition::Ok) => SessionState::Authenticated,
             (Effect::Select, Condition::Ok) => SessionState::Selected,
             (Effect::Select, Condition::No) => SessionState::Authenticated,
-            (Effect::StartTls, Condition::Ok) => {
+            (Effect::Layer, Condition::Ok) => {
                 self.input.clear();
-                self.phase = Phase::Tls;
+                self.phase = Phase::Layer;
                 self.state
             }
             _ => self.state,
@@ -188,7 +190,7 @@ impl Server {
 
     /// Whether a line of ours would be understood: not inside a literal, not after the end.
     fn speaks(&self) -> bool {
-        self.owed == 0 && !matches!(self.phase, Phase::Closed | Phase::Tls)
+        self.owed == 0 && !matches!(self.phase, Phase::Closed | Phase::Layer)
     }
 
     fn continuation(&mut self, text: &str) {

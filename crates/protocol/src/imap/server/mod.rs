@@ -19,10 +19,11 @@ use bytes::{Bytes, BytesMut};
 pub use self::state::SessionState;
 use self::state::{Offer, Phase, Running};
 use super::code::{Code, ConditionCode};
-use super::command::{Append, Command, LiteralHeader, LiteralSync, Tag};
+use super::command::{Append, Command, LiteralHeader, LiteralSync, MessageForm, NextMessage, Tag};
 use super::framing::{Frame, Input};
 use super::grammar::{
-    AppendPrefix, ParseError, ParseErrorKind, Writer, parse_append_prefix, parse_command,
+    AppendPrefix, Names, ParseError, ParseErrorKind, Writer, parse_append_prefix, parse_command_in,
+    parse_next_message,
 };
 use super::limits;
 use super::response::{Condition, StatusText, Untagged};
@@ -36,7 +37,10 @@ pub enum Event {
     Command(Tag, Command),
     /// A piece of APPEND's message, after [`Server::accept_message`].
     MessageChunk(Bytes),
-    /// APPEND's message is complete: make it durable, then finish.
+    /// A further message of APPEND (RFC 3502), after [`Event::MessageChunk`]s of the one before,
+    /// which is complete. Take it with [`Server::accept_message`], or finish.
+    NextMessage(NextMessage),
+    /// APPEND's last message is complete: make all durable, then finish.
     MessageEnd,
     /// APPEND's message is not to be kept: what followed it was not IMAP. Answered already.
     MessageAborted,
@@ -161,10 +165,26 @@ impl Server {
         self.options.mechanisms = mechanisms;
     }
 
+    /// From now on mailbox names are in UTF-8, both ways: after ENABLE IMAP4rev2 (RFC 9051 §5.1) or
+    /// UTF8=ACCEPT (RFC 6855 §3).
+    pub fn use_utf8_names(&mut self) {
+        self.out.set_names(Names::Utf8);
+    }
+
+    /// The stream is compressed now (RFC 4978): commands are read again.
+    pub fn compression_established(&mut self, now: Tick) {
+        if matches!(self.phase, Phase::Layer) {
+            self.heard = now;
+            self.phase = Phase::Command;
+        }
+    }
+
     /// What is announced now.
     pub fn capabilities(&self) -> Vec<String> {
         let mut list: Vec<String> =
-            ["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"].map(String::from).into();
+            ["IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE"]
+                .map(String::from)
+                .into();
         if self.state != SessionState::NotAuthenticated {
             list.extend(self.options.extensions.iter().cloned());
             return list;
@@ -225,7 +245,7 @@ impl Server {
     }
 
     fn command(&mut self, bytes: &[u8]) -> Step {
-        let (tag, command) = match parse_command(bytes) {
+        let (tag, command) = match parse_command_in(bytes, self.out.names()) {
             Ok(parsed) => parsed,
             Err((tag, error)) => {
                 self.parse_fault(tag, &error);
@@ -269,7 +289,7 @@ impl Server {
     }
 
     fn literal(&mut self, header: LiteralHeader) -> Step {
-        match parse_append_prefix(self.input.framed()) {
+        match parse_append_prefix(self.input.framed(), self.out.names()) {
             Err(error) => {
                 self.parse_fault(tag_of(self.input.framed()), &error);
                 self.refuse_literal(header, limits::APPEND_SKIP);
@@ -304,7 +324,7 @@ impl Server {
 
     /// APPEND has come to its message.
     fn message(&mut self, tag: Tag, append: Append) -> Step {
-        let literal = append.literal;
+        let (literal, form) = (append.literal, append.form);
         let command = Command::Append(append);
         if let Err(why) = self.state.permits(&command) {
             self.fault(Some(tag), &format!("APPEND is not possible now: {why}"));
@@ -318,7 +338,8 @@ impl Server {
             return Step::Again;
         }
         self.input.take_framed();
-        self.phase = Phase::Offer(Offer { running: Running::new(tag.clone(), &command), literal });
+        let running = Running { form, ..Running::new(tag.clone(), &command) };
+        self.phase = Phase::Offer(Offer { running, literal });
         Step::Event(Event::Command(tag, command))
     }
 
@@ -392,22 +413,73 @@ impl Server {
         if chunk.is_empty() { Step::Wait } else { Step::Event(Event::MessageChunk(chunk)) }
     }
 
-    /// After the message there is a line end, and only then it counts.
+    /// After the message there is a line end, and only then it counts; or a space and a further
+    /// message.
     fn poll_message_end(&mut self, running: Running) -> Step {
-        match self.input.as_slice() {
-            [] | [b'\r'] => {
+        let closing: &[u8] = match running.form {
+            MessageForm::Plain => b"",
+            MessageForm::Utf8 => b")",
+        };
+        let input = self.input.as_slice();
+        let rest = if input.is_empty() { Some(input) } else { input.strip_prefix(closing) };
+        match rest {
+            Some([] | [b'\r']) => {
                 self.phase = Phase::MessageEnd(running);
                 Step::Wait
             }
-            [b'\r', b'\n', ..] => {
-                self.input.take(2);
+            Some([b'\r', b'\n', ..]) => {
+                self.input.take(closing.len() + 2);
                 self.phase = Phase::Execute(running);
                 Step::Event(Event::MessageEnd)
+            }
+            Some([b' ', ..]) => {
+                self.input.take(closing.len());
+                self.phase = Phase::NextMessage(running);
+                Step::Again
             }
             _ => {
                 self.phase = Phase::SkipLine(limits::LINE_SKIP);
                 self.fault(Some(running.tag), "expected the end of the line after the message");
                 Step::Event(Event::MessageAborted)
+            }
+        }
+    }
+
+    /// RFC 3502 §6.3.11: what stands between two messages, up to the header of the second's literal.
+    fn poll_next_message(&mut self, mut running: Running) -> Step {
+        let header = match self.input.next_frame(limits::COMMAND_SIZE_BEFORE_LOGIN) {
+            Frame::More => {
+                self.phase = Phase::NextMessage(running);
+                return Step::Wait;
+            }
+            Frame::Literal(header) => header,
+            found => {
+                let why = "expected a further message, or the end of the line";
+                self.fault(Some(running.tag), why);
+                if found == Frame::TooLong {
+                    self.start_skip_line();
+                }
+                return Step::Event(Event::MessageAborted);
+            }
+        };
+        match parse_next_message(self.input.framed()) {
+            Err(error) => {
+                self.parse_fault(Some(running.tag), &error);
+                self.refuse_literal(header, limits::APPEND_SKIP);
+                Step::Event(Event::MessageAborted)
+            }
+            Ok(next) if next.literal.size > self.options.message_size => {
+                let text = format!("the message is over {} octets", self.options.message_size);
+                let text = StatusText::with(Code::TooBig, text);
+                self.tagged(&running.tag, Condition::No, &text);
+                self.refuse_literal(header, limits::APPEND_SKIP);
+                Step::Event(Event::MessageAborted)
+            }
+            Ok(next) => {
+                self.input.take_framed();
+                running.form = next.form;
+                self.phase = Phase::Offer(Offer { running, literal: next.literal });
+                Step::Event(Event::NextMessage(next))
             }
         }
     }
@@ -501,7 +573,11 @@ impl Server {
         let within_command = matches!(self.phase, Phase::Command) && self.input.len() > 0;
         let receiving = matches!(
             self.phase,
-            Phase::Message(..) | Phase::MessageEnd(_) | Phase::Skip(_) | Phase::SkipLine(_)
+            Phase::Message(..)
+                | Phase::MessageEnd(_)
+                | Phase::NextMessage(_)
+                | Phase::Skip(_)
+                | Phase::SkipLine(_)
         );
         match (&self.phase, self.state) {
             (Phase::Closed, _) => None,
@@ -536,7 +612,7 @@ impl Machine for Server {
 
     fn feed(&mut self, now: Tick, input: &[u8]) {
         self.heard = now;
-        if !matches!(self.phase, Phase::Closed | Phase::Tls) {
+        if !matches!(self.phase, Phase::Closed | Phase::Layer) {
             self.input.push(input);
         }
     }
@@ -575,6 +651,7 @@ impl Machine for Server {
                 Phase::Command => self.poll_command(),
                 Phase::Message(running, left) => self.poll_message(running, left),
                 Phase::MessageEnd(running) => self.poll_message_end(running),
+                Phase::NextMessage(running) => self.poll_next_message(running),
                 Phase::Idle(running) => self.poll_idle(running),
                 Phase::Sasl(running) => self.poll_sasl(running),
                 Phase::Skip(left) => self.poll_skip(left),
@@ -612,7 +689,7 @@ impl Machine for Server {
 
     fn wants_input(&self) -> bool {
         let room = match self.phase {
-            Phase::Closed | Phase::Tls => 0,
+            Phase::Closed | Phase::Layer => 0,
             Phase::Command => 2 * self.state.command_size(),
             _ => limits::PIPELINE_SIZE,
         };

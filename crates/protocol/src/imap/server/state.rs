@@ -1,7 +1,7 @@
 //! Where an IMAP session stands, and which command is allowed there (RFC 3501 §3 and §6). Not the
 //! mailbox that is selected: the agent knows that. Called by the server machine.
 
-use crate::imap::command::{Command, Tag};
+use crate::imap::command::{Command, MessageForm, Tag};
 use crate::imap::limits;
 
 /// RFC 3501 §3: what the session may do.
@@ -51,7 +51,10 @@ impl SessionState {
             | Command::Fetch { .. }
             | Command::Store(_)
             | Command::Copy(_)
-            | Command::Move(_) => Selected,
+            | Command::Move(_)
+            | Command::Sort { .. }
+            | Command::Thread { .. } => Selected,
+            Command::Append(append) if append.replaces.is_some() => Selected,
             _ => Authenticated,
         };
         match (wanted, self) {
@@ -76,8 +79,8 @@ pub(super) enum Effect {
     Select,
     /// CLOSE, UNSELECT.
     Deselect,
-    /// STARTTLS: nothing is read until TLS is there.
-    StartTls,
+    /// STARTTLS and COMPRESS: nothing is read until the layer below is there.
+    Layer,
 }
 
 impl Effect {
@@ -86,7 +89,7 @@ impl Effect {
             Command::Login { .. } | Command::Authenticate { .. } => Effect::LogIn,
             Command::Select(_) | Command::Examine(_) => Effect::Select,
             Command::Close | Command::Unselect => Effect::Deselect,
-            Command::StartTls => Effect::StartTls,
+            Command::StartTls | Command::Compress => Effect::Layer,
             _ => Effect::None,
         }
     }
@@ -105,6 +108,8 @@ pub(super) enum Phase {
     Message(Running, u64),
     /// APPEND's message is complete but for the line end.
     MessageEnd(Running),
+    /// Between two messages of APPEND.
+    NextMessage(Running),
     /// IDLE: waiting for DONE.
     Idle(Running),
     /// Waiting for the client's SASL response.
@@ -113,8 +118,8 @@ pub(super) enum Phase {
     Skip(u64),
     /// Swallowing the rest of a line, at most so many octets.
     SkipLine(u64),
-    /// STARTTLS was answered: TLS is next.
-    Tls,
+    /// STARTTLS or COMPRESS was answered: TLS or compression is next.
+    Layer,
     /// Nothing more is read.
     Closed,
 }
@@ -126,11 +131,13 @@ pub(super) struct Running {
     pub(super) effect: Effect,
     /// The machine found a fault that the agent need not know of; it becomes the answer.
     pub(super) fault: Option<&'static str>,
+    /// How the message of APPEND is written that is being received.
+    pub(super) form: MessageForm,
 }
 
 impl Running {
     pub(super) fn new(tag: Tag, command: &Command) -> Self {
-        Running { tag, effect: Effect::of(command), fault: None }
+        Running { tag, effect: Effect::of(command), fault: None, form: MessageForm::Plain }
     }
 }
 
