@@ -15,6 +15,8 @@ pub mod ipc;
 pub mod journey;
 pub mod limits;
 pub mod machine;
+pub mod managesieve;
+pub mod pop3;
 pub mod rejection;
 pub mod reply;
 pub mod sasl;

@@ -52,3 +52,40 @@ pub const INPUT_WAITING: usize = 64 * 1024;
 /// Pipelined commands whose replies are still owed. RFC 2920 names no number; a client that sends
 /// more is read later.
 pub const REPLIES_OWED: usize = 200;
+
+/// RFC 2449 §4: a POP3 command has at most 255 octets with its end. Passwords may be longer.
+pub const POP3_LINE: usize = 1024;
+
+/// RFC 5034 §4: a response in an exchange may be longer.
+pub const POP3_SASL_LINE: usize = 16 * 1024;
+
+/// Wrong commands after which a POP3 session ends.
+pub const POP3_ERRORS: u32 = 20;
+
+/// Octets of answers beyond which no further command is read.
+pub const POP3_OUTPUT: usize = 64 * 1024;
+
+/// RFC 1939 §3: the timer is 10 minutes at least.
+pub const POP3_AUTOLOGOUT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Octets of a ManageSieve command without its literals.
+pub const MANAGESIEVE_LINE: usize = 8 * 1024;
+
+/// Octets of a ManageSieve command of somebody who has not logged in, its literals included
+/// (RFC 5804 §1.2: a server need not take what a stranger sends).
+pub const MANAGESIEVE_STRANGER: usize = 16 * 1024;
+
+/// Octets of a script in a ManageSieve command.
+pub const MANAGESIEVE_SCRIPT: usize = 1024 * 1024;
+
+/// Wrong commands after which a ManageSieve session ends.
+pub const MANAGESIEVE_ERRORS: u32 = 20;
+
+/// Octets of answers beyond which no further command is read.
+pub const MANAGESIEVE_OUTPUT: usize = 64 * 1024;
+
+/// RFC 5804 §1.2: a timer of 30 minutes at least after the login; before it, a minute or more.
+pub const MANAGESIEVE_AUTOLOGOUT: std::time::Duration = std::time::Duration::from_secs(1800);
+
+/// How long a stranger may say nothing.
+pub const MANAGESIEVE_LOGIN: std::time::Duration = std::time::Duration::from_secs(120);

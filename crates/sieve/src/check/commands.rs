@@ -16,6 +16,10 @@ impl Checker {
         if name == "foreverypart" {
             return self.for_every_part(command);
         }
+        if name == "elsif" || name == "else" {
+            let what = format!("{} follows the block of an if or elsif", command.name);
+            return Err(Fault::new(command.at, what));
+        }
         plain(command).map_err(|fault| match extension_of(name).is_some() || is_known(name) {
             true => fault,
             false => unknown(command),
@@ -46,10 +50,6 @@ impl Checker {
             "replace" => self.replacement(args, false)?,
             "enclose" => self.replacement(args, true)?,
             "error" => Do::Error(self.template(args.text("the message")?)?),
-            "elsif" | "else" => {
-                let what = format!("{} follows the block of an if or elsif", command.name);
-                return Err(Fault::new(command.at, what));
-            }
             _ => return Err(unknown(command)),
         };
         arguments.end()?;
