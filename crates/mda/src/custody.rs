@@ -7,17 +7,24 @@ use protocol::ipc::{Fault, FaultKind};
 use service::Context;
 use service::ledger::{self, Act, AskCustody, Fact};
 
+use crate::rules::Rules;
+
 /// Answers `custody`.
-pub(crate) fn register(context: &Context, mailboxes: &Mailboxes) {
-    let mailboxes = mailboxes.clone();
+pub(crate) fn register(context: &Context, mailboxes: &Mailboxes, rules: &Rules) {
+    let (mailboxes, rules) = (mailboxes.clone(), rules.clone());
     context.control.on_stream::<AskCustody, _, _>(move |_, respond| {
-        let mailboxes = mailboxes.clone();
-        async move { tell(&mailboxes, respond).await }
+        let (mailboxes, rules) = (mailboxes.clone(), rules.clone());
+        async move { tell(&mailboxes, &rules, respond).await }
     });
 }
 
-async fn tell(mailboxes: &Mailboxes, respond: Responder) {
-    match facts(mailboxes).await {
+async fn tell(mailboxes: &Mailboxes, rules: &Rules, respond: Responder) {
+    let known = match facts(mailboxes).await {
+        // And what rules made an end of.
+        Ok(stored) => rules.book.facts().map(|ended| [stored, ended].concat()).map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    match known {
         Ok(facts) => ledger::answer(facts, respond).await,
         Err(error) => {
             tracing::error!(?error, "the mailboxes cannot be surveyed");

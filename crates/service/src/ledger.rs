@@ -244,7 +244,8 @@ impl Ledger {
             .into_iter()
             .filter(|act| has(*act))
             .collect();
-        let by_mda = !by_mta && mta_ends.is_empty() && !has(Act::Queued) && kept;
+        let ended_by_mda = mta_ends.is_empty() && kept || mta_ends == [Act::Discarded];
+        let by_mda = !by_mta && ended_by_mda && !has(Act::Queued);
         match () {
             () if has(Act::Accepted) || by_mda => balance.accepted += 1,
             () if has(Act::Generated) => balance.generated += 1,
@@ -273,6 +274,12 @@ impl Ledger {
             return;
         }
         let mut ends = mta_ends;
+        // The MDA took it, and there a rule of the recipient made an end of it.
+        if has(Act::Discarded) && ends.contains(&Act::Delivered) {
+            // Kept after all, when it came a second time: that is its end.
+            let moot = if kept { Act::Discarded } else { Act::Delivered };
+            ends.retain(|end| *end != moot);
+        }
         if kept && !ends.contains(&Act::Delivered) && !ends.contains(&Act::Discarded) {
             ends.insert(0, Act::Delivered);
         }
@@ -439,6 +446,29 @@ mod tests {
         assert!(done.holds(), "{done:?}");
         assert_eq!((done.accepted, done.generated, done.delivered), (4, 1, 2));
         assert_eq!((done.relayed, done.bounced, done.queued), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_rule_makes_an_end_of_what_was_delivered() {
+        let mut ledger = Ledger::new();
+        ledger.mailboxes_are_known();
+        for (number, act) in [
+            (1, Act::Accepted),
+            (1, Act::Delivered),
+            (1, Act::Discarded),
+            // Brought by another transfer agent.
+            (2, Act::Discarded),
+            // Kept after all, when it came a second time.
+            (3, Act::Accepted),
+            (3, Act::Delivered),
+            (3, Act::Discarded),
+            (3, Act::Stored),
+        ] {
+            ledger.take(Fact::new(id(number), "a@x.test", act));
+        }
+        let found = ledger.balance();
+        assert!(found.holds(), "{found:?}");
+        assert_eq!((found.accepted, found.discarded, found.delivered), (3, 2, 1));
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Paths {
         self.data.join("mail")
     }
 
+    /// People's rules: `sieve/DOMAIN/ACCOUNT/NAME.sieve`. The MDA's.
+    pub fn sieve(&self) -> PathBuf {
+        self.data.join("sieve")
+    }
+
     /// Letters in transit. The MTA's.
     pub fn queue(&self) -> PathBuf {
         self.data.join("queue")

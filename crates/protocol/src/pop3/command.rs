@@ -40,13 +40,13 @@ pub enum Command {
 }
 
 /// Why a line is no command: words for the client.
-pub type Wrong = &'static str;
+pub(super) type Wrong = &'static str;
 
 /// Reads a line without its end.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(line: &[u8]) -> Result<Command, Wrong> {
+pub(super) fn parse(line: &[u8]) -> Result<Command, Wrong> {
     let (word, rest) = match line.iter().position(|octet| *octet == b' ') {
         Some(at) => (line.get(..at).unwrap_or_default(), line.get(at + 1..)),
         None => (line, None),

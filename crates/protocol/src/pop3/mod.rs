@@ -10,5 +10,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, parse};
+pub use command::Command;
 pub use server::{Code, Event, Options, Server, State};
