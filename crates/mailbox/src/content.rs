@@ -60,6 +60,15 @@ impl Content {
         Ok(buffer.freeze())
     }
 
+    /// The same letter, read into memory if it is at most `most` bytes long: one read for all that
+    /// follows, and the file is let go.
+    pub fn held(self, most: u64) -> Result<Self> {
+        if self.file.is_none() || self.size > most {
+            return Ok(self);
+        }
+        Ok(Content { bytes: self.read_all()?, file: None, size: self.size })
+    }
+
     /// All of it; for letters whose size is known to be bearable.
     pub fn read_all(&self) -> Result<Bytes> {
         self.read(0, usize::MAX)
@@ -81,14 +90,14 @@ pub(crate) fn open(
     base: &str,
     letter: &Letter,
 ) -> Result<Content> {
-    let guesses = [
-        place(base, letter.shown.flags()),
-        place(base, letter.flags),
+    let guesses: [&dyn Fn() -> String; 3] = [
+        &|| place(base, letter.shown.flags()),
+        &|| place(base, letter.flags),
         // Seen by another program, which gave it no flag.
-        format!("cur/{base}:2,"),
+        &|| format!("cur/{base}:2,"),
     ];
     for guess in guesses {
-        match open_path(disk, &maildir.join(guess), letter) {
+        match open_path(disk, &maildir.join(guess()), letter) {
             Err(Error::NoSuchLetter) => {}
             other => return other,
         }

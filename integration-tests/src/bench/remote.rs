@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::imap::Door;
-use super::reading;
+use super::reading::{self, PageCache};
 use super::{Reuse, Workload, load};
 
 /// Sessions of the three runs.
@@ -34,7 +34,7 @@ pub fn measure(words: &[String]) -> Result<(), String> {
             let password =
                 std::env::var("BENCH_PASSWORD").map_err(|_| "BENCH_PASSWORD is not set")?;
             let door = Door { server, user: who.clone(), password };
-            let rows = reading::visit(&door, count)?;
+            let rows = reading::visit(&door, count, PageCache::Kept)?;
             rows.iter().for_each(|(name, value)| println!("{name:24} {value:10.2} ms"));
             Ok(())
         }

@@ -157,6 +157,13 @@ pub fn posthaste(way: Way, sink: SocketAddr, place: Place, boxes: usize) -> Serv
         .set("limits.sessions", "5000")
         .set("limits.sessions_per_address", "5000")
         .set("limits.submission_recipients_per_hour", "10000000")
+        .set("limits.commands_per_session", "0")
+        // Peers ask nobody about senders either; what that costs has a row of its own.
+        .set("antispam.spf", "false")
+        .set("antispam.dkim", "false")
+        .set("antispam.dmarc", "false")
+        .set("antispam.iprev", "false")
+        .set("antispam.junk_filter", "false")
         .set("mta.routes", format!("{{ \"*\" = \"smtp:{sink}\" }}"))
         .cleartext_login();
     for number in 0..boxes {
