@@ -338,6 +338,7 @@ impl Writer {
             lines,
             unlaid: BTreeSet::new(),
             behind: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             leaving: BTreeSet::new(),
             seen,
             ready: false,

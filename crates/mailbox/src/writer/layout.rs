@@ -475,19 +475,21 @@ impl Writer {
             }
             *left -= 1;
             if let Some(letter) = open.state.letters.get(uid)
-                && letter.shown.flags() != letter.flags
+                && (letter.shown.flags() != letter.flags || open.doubtful.contains(&uid))
             {
                 let base = open.state.base_name(&letter);
                 show_flags(disk.as_ref(), &maildir, &base, &letter)?;
                 shown.entry(letter.flags.bits()).or_default().insert(uid);
             }
             open.behind.remove(&uid);
+            open.doubtful.remove(&uid);
         };
         if let Ok(open) = self.open_mut(address) {
             for (bits, uids) in shown {
                 let flags = Flags::from_bits(bits).unwrap_or(Flags::NONE);
                 let change = Change::Shown { uids, flags };
-                // A mark: it always fits, and its loss does no harm.
+                // A mark: it always fits. If it is lost, the change of flags is in the log still,
+                // and `show_again` doubts the name.
                 let _ = open.state.apply(open.state.modseq, &change);
                 line::push(&mut open.lines, &change.to_line(open.state.modseq));
             }

@@ -177,7 +177,9 @@ impl Writer {
                         let (word, bit) = (place / 64, 1 << (place % 64));
                         let known = found.get(word).is_some_and(|bits| bits & bit != 0);
                         found.iter_mut().skip(word).take(1).for_each(|bits| *bits |= bit);
-                        findings.take(letter, flags, known);
+                        if !open.doubtful.contains(&letter.uid) {
+                            findings.take(letter, flags, known);
+                        }
                     }
                     // A letter that is gone has its file until the checkpoint.
                     None if own(state, base).is_some_and(|n| open.leaving.contains(&n.uid)) => {}
@@ -362,6 +364,7 @@ impl Writer {
         let Ok(open) = self.open_mut(of) else { return };
         let first = open.behind.is_empty();
         let touched: Vec<Uid> = open.state.within(uids).map(|letter| letter.uid).collect();
+        open.doubtful.extend(touched.iter().copied());
         open.behind.extend(touched);
         if first && !open.behind.is_empty() {
             self.jobs.push_back(Job::Show(of.clone()));

@@ -127,6 +127,9 @@ struct Open {
     unlaid: BTreeSet<Uid>,
     /// Letters whose names do not show their flags.
     behind: BTreeSet<Uid>,
+    /// Letters whose names a former life may have changed without a line that tells: what they
+    /// show is not the deed of another program.
+    doubtful: BTreeSet<Uid>,
     /// Letters that are gone, whose files wait for the checkpoint.
     leaving: BTreeSet<Uid>,
     seen: Option<Seen>,

@@ -32,6 +32,60 @@ fn look(store: &mut Store) -> mailbox::Looked {
     store.run(mailboxes.look(&inbox)).unwrap()
 }
 
+fn flagged(store: &mut Store, how: How) {
+    let inbox = store.mailbox("INBOX");
+    let change = FlagChange {
+        uids: UidSet::all(),
+        how,
+        flags: Flags::FLAGGED,
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    let mailboxes = store.mailboxes.clone();
+    store.run(mailboxes.change_flags(&inbox, change)).unwrap();
+}
+
+/// Killed between the renaming of a file and the line that tells of it: the name that the file was
+/// left with is ours, and what was acknowledged since is not undone by it.
+#[test]
+fn a_name_that_a_death_left_behind_is_nobodys_change() {
+    for last in [How::Add, How::Remove] {
+        let mut store = Store::new();
+        store.deliver(1, "ours").unwrap();
+        store.settle();
+        let (now, before) = match last {
+            How::Add => (Flags::FLAGGED, How::Remove),
+            _ => (Flags::NONE, How::Add),
+        };
+        if last == How::Add {
+            flagged(&mut store, How::Add);
+            store.settle();
+        }
+        let shown = files(&store, "cur").into_iter().next();
+        let base = shown.as_deref().map_or_else(
+            || files(&store, "new").remove(0),
+            |name| name.trim_end_matches(":2,F").to_owned(),
+        );
+        flagged(&mut store, before);
+        flagged(&mut store, last);
+        // The file as it lies after the first of the two changes, whatever was laid out yet.
+        let (new, cur) = (format!("new/{base}"), format!("cur/{base}:2,F"));
+        let (from, to) = if last == How::Add { (cur, new) } else { (new, cur) };
+        let _ = store.disk.rename(&maildir().join(from), &maildir().join(to));
+        let disk = store.disk.clone();
+        drop(store);
+        disk.restart_process();
+        let mut store = Store::open(&disk).unwrap();
+        for _ in 0..2 {
+            look(&mut store);
+            let inbox = store.mailbox("INBOX");
+            assert_eq!(inbox.view().at(0).map(|letter| letter.flags), Some(now), "{last:?}");
+            store.settle();
+        }
+        assert_eq!(files(&store, "cur").len(), usize::from(last == How::Add));
+    }
+}
+
 #[test]
 fn a_letter_that_was_brought_gets_a_uid_and_keeps_its_name() {
     let mut store = Store::new();
