@@ -85,11 +85,11 @@ const TABLE: &[Row] = &[
         "aws-lc-rs base64 bytes clap getrandom hickory-server rcgen rustix rustls serde serde_json \
          tokio toml tracing",
     ),
-    // Only its simulation links anything of ours: the stores, and what the MDA tells the ledger.
+    // Only its simulations and fuzz targets link anything of ours.
     row(
         4,
         "integration-tests",
-        "disk mailbox mda message protocol queue service",
+        "directory disk mailbox mda message msa mta net protocol queue service",
         "bytes hickory-server memchr rcgen rustix rustls serde_json tempfile tokio tokio-rustls",
     ),
 ];

@@ -34,7 +34,7 @@ struct Virtual {
 struct Moment {
     now: Tick,
     /// Who sleeps, by when they want to wake and in the order in which they came.
-    sleepers: BTreeMap<(Tick, u64), Option<Waker>>,
+    sleepers: BTreeMap<(Tick, u64), Waker>,
     /// Sleepers so far.
     came: u64,
 }
@@ -161,8 +161,8 @@ impl Moment {
     /// Time passes; who is to be woken, in order.
     fn advance(&mut self, by: Duration) -> Vec<Waker> {
         self.now = self.now.after(by);
-        let due = self.sleepers.range_mut(..=(self.now, u64::MAX));
-        due.filter_map(|(_, waker)| waker.take()).collect()
+        let later = self.sleepers.split_off(&(self.now, u64::MAX));
+        std::mem::replace(&mut self.sleepers, later).into_values().collect()
     }
 }
 
@@ -176,10 +176,7 @@ impl<'a> Sleeper<'a> {
     fn register(shared: &'a Virtual, when: Tick) -> Self {
         let mut state = shared.state();
         state.came += 1;
-        let key = (when, state.came);
-        state.sleepers.insert(key, None);
-        drop(state);
-        Sleeper { shared, key }
+        Sleeper { shared, key: (when, state.came) }
     }
 
     fn poll(&self, context: &mut std::task::Context<'_>) -> Poll<()> {
@@ -187,7 +184,7 @@ impl<'a> Sleeper<'a> {
         if state.now >= self.key.0 {
             return Poll::Ready(());
         }
-        state.sleepers.insert(self.key, Some(context.waker().clone()));
+        state.sleepers.insert(self.key, context.waker().clone());
         Poll::Pending
     }
 }

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use disk::Body;
@@ -76,7 +76,7 @@ impl World {
         body: &[u8],
         to: &[usize],
     ) -> Outcome<Answers> {
-        let content: Rc<[u8]> = [TRACE, body].concat().into();
+        let content: Arc<[u8]> = [TRACE, body].concat().into();
         let deeds = to.iter().map(|which| (*which, Deed::Deliver(journey, content.clone())));
         let mut answers = self.ask(vec![deeds.collect()])?;
         Ok(answers.pop().unwrap_or_default())

@@ -2,7 +2,7 @@
 //! with yes, and for a deed without an answer that it may have happened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use mailbox::{Flags, How};
 use protocol::journey::JourneyId;
@@ -10,8 +10,8 @@ use protocol::journey::JourneyId;
 /// A change of one account's mailboxes.
 #[derive(Debug, Clone)]
 pub(crate) enum Deed {
-    Deliver(JourneyId, Rc<[u8]>),
-    Append(String, u8, Rc<[u8]>),
+    Deliver(JourneyId, Arc<[u8]>),
+    Append(String, u8, Arc<[u8]>),
     Flags(String, (u32, u32), How, u8),
     Expunge(String),
     Copy(String, (u32, u32), String),
@@ -37,7 +37,7 @@ pub(crate) struct Letter {
     /// `None`: it came by a deed without an answer.
     pub(crate) uid: Option<u32>,
     pub(crate) flags: u8,
-    pub(crate) content: Rc<[u8]>,
+    pub(crate) content: Arc<[u8]>,
 }
 
 /// The mailboxes of one account by name, and what was ever delivered to it.
