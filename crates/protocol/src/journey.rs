@@ -27,6 +27,18 @@ impl JourneyId {
         JourneyId(millis << 32 | u128::from(random))
     }
 
+    /// The printed form, without a string.
+    pub fn to_ascii(self) -> [u8; Self::LENGTH] {
+        let mut text = [0u8; Self::LENGTH];
+        let mut rest = self.0;
+        for slot in text.iter_mut().rev() {
+            let digit = usize::try_from(rest & 31).unwrap_or(0);
+            *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            rest >>= 5;
+        }
+        text
+    }
+
     /// When the journey began, to the millisecond.
     pub fn born(self) -> Timestamp {
         let millis = i64::try_from(self.0 >> 32).unwrap_or(i64::MAX);
@@ -46,14 +58,7 @@ impl JourneyId {
 
 impl fmt::Display for JourneyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; Self::LENGTH];
-        let mut rest = self.0;
-        for slot in text.iter_mut().rev() {
-            let digit = usize::try_from(rest & 31).unwrap_or(0);
-            *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
-            rest >>= 5;
-        }
-        f.pad(std::str::from_utf8(&text).unwrap_or_default())
+        f.pad(std::str::from_utf8(&self.to_ascii()).unwrap_or_default())
     }
 }
 

@@ -8,6 +8,10 @@ pub const TRAIL_DETAIL: usize = 512 * 1024;
 /// Events waiting for the trail's disk above which every line is dropped, in bytes.
 pub const TRAIL_ALL: usize = 8 * 1024 * 1024;
 
+/// Memory that the trail's buffer keeps between two writes, in bytes: what gathers under load in
+/// [`TRAIL_GATHER`], so that it need not grow anew each time.
+pub const TRAIL_KEPT: usize = 256 * 1024;
+
 /// How long events gather before they are written: one write for many, and still at once to people.
 pub const TRAIL_GATHER: Duration = Duration::from_millis(20);
 

@@ -6,7 +6,7 @@ use net::dns;
 use protocol::journey::JourneyId;
 use protocol::machine::{TlsFacts, Verification};
 use protocol::smtp::Exchange;
-use service::trail::{Direction, Event, Kind, Outcome, Trail};
+use service::trail::{Direction, Event, Kind, Outcome, Spoken, Trail};
 
 use crate::relay::hosts::Learnt;
 
@@ -83,22 +83,46 @@ impl Journal {
 
     /// A line of ours and the reply to it.
     pub(crate) fn exchange(&self, peer: &str, encrypted: bool, exchange: &Exchange) {
-        let shade = |event: Event| if encrypted { event.encrypted() } else { event };
-        if !exchange.line.is_empty() {
-            let line = self.event(Kind::SmtpLine).peer(peer).line(Direction::Out, &exchange.line);
-            self.record(shade(line));
-        }
-        let outcome = match exchange.reply.code {
-            code if code.is_temporary() => Outcome::Temporary,
-            code if code.is_permanent() => Outcome::Permanent,
-            _ => Outcome::Ok,
+        self.spoken(peer, (encrypted, Direction::Out, Direction::In), exchange);
+    }
+
+    /// A line of a client's and our reply to it.
+    pub(crate) fn answered(&self, peer: &str, encrypted: bool, exchange: &Exchange) {
+        self.spoken(peer, (encrypted, Direction::In, Direction::Out), exchange);
+    }
+
+    fn spoken(
+        &self,
+        peer: &str,
+        (encrypted, line, reply): (bool, Direction, Direction),
+        exchange: &Exchange,
+    ) {
+        let spoken = Spoken {
+            journey: self.journey,
+            peer,
+            direction: line,
+            encrypted,
+            text: &exchange.line,
+            outcome: Outcome::Ok,
+            took: None,
         };
-        let reply = self
-            .event(Kind::SmtpLine)
-            .peer(peer)
-            .line(Direction::In, &exchange.reply)
-            .outcome(outcome)
-            .took(exchange.took);
-        self.record(shade(reply));
+        if !exchange.line.is_empty() {
+            self.trail.record_spoken(&spoken);
+        }
+        self.trail.record_spoken(&Spoken {
+            direction: reply,
+            text: &exchange.reply,
+            outcome: meaning(exchange),
+            took: Some(exchange.took),
+            ..spoken
+        });
+    }
+}
+
+fn meaning(exchange: &Exchange) -> Outcome {
+    match exchange.reply.code {
+        code if code.is_temporary() => Outcome::Temporary,
+        code if code.is_permanent() => Outcome::Permanent,
+        _ => Outcome::Ok,
     }
 }

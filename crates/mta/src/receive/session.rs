@@ -13,7 +13,7 @@ use protocol::smtp::Verb;
 use protocol::smtp::server::{
     Abort, EndAnswer, Event, Exchange, Hello, Mail, Rcpt, Server, StartTlsQuestion,
 };
-use service::trail::{Direction, Event as TrailEvent, Kind, Outcome};
+use service::trail::{Kind, Outcome};
 
 use super::guard;
 use super::letter::{self, Bringer, Incoming};
@@ -35,6 +35,7 @@ pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
     let mut talk = Talk {
         desk,
         door,
+        shown: peer.to_string(),
         peer,
         driver,
         hello: None,
@@ -52,14 +53,16 @@ struct Talk {
     desk: Arc<Desk>,
     door: Door,
     peer: Peer,
+    /// The peer as the trail has it.
+    shown: String,
     driver: Driver<Server>,
     hello: Option<Hello>,
     /// The letter whose envelope or body is coming in.
     letter: Option<Incoming>,
     /// Of the letter that came last: replies to it may still be reported.
     journal: Option<Journal>,
-    /// Replies before the first letter.
-    before: Vec<(Exchange, Shade)>,
+    /// Replies before the first letter, and whether they were encrypted.
+    before: Vec<(Exchange, bool)>,
     /// Commands since the last letter was taken.
     commands: u32,
     /// Refusals so far.
@@ -144,7 +147,8 @@ impl Talk {
         let now = self.driver.clock().tick();
         match event {
             Event::Hello(hello) => self.hello = Some(hello),
-            Event::StartTls(question) => self.start_tls(question).await,
+            // Both boxed: what a handshake or a hand-over needs, a silent session need not have.
+            Event::StartTls(question) => Box::pin(self.start_tls(question)).await,
             Event::Mail(question, mail) => {
                 let verdict = self.mail(mail).await;
                 if verdict.is_err() {
@@ -171,7 +175,7 @@ impl Talk {
                     (Some(letter), Some(hello)) => {
                         let tls = self.driver.machine().tls().cloned();
                         let bringer = Bringer { hello, peer: &self.peer, tls: tls.as_ref() };
-                        letter::take(&self.desk, letter, facts, bringer).await
+                        Box::pin(letter::take(&self.desk, letter, facts, bringer)).await
                     }
                     _ => Err(Rejection::internal("the end of a letter that had no beginning")),
                 };
@@ -214,8 +218,8 @@ impl Talk {
         let context = &self.desk.context;
         let journey = mail.parameters.journey.unwrap_or_else(|| self.desk.new_journey());
         let journal = Journal::new(&context.trail, journey);
-        for (exchange, shade) in self.before.drain(..) {
-            record_exchange(&journal, &self.peer, &exchange, shade);
+        for (exchange, encrypted) in self.before.drain(..) {
+            journal.answered(&self.shown, encrypted, &exchange);
         }
         self.journal = Some(journal.clone());
         let since_start = std::time::Duration::from_micros(context.clock.tick().as_micros());
@@ -321,7 +325,7 @@ impl Talk {
             }
             Abort::Gone => {
                 let event = journal.event(Kind::Refused).outcome(Outcome::Temporary);
-                journal.record(event.peer(&self.peer).text("the client went away in mid-letter"));
+                journal.record(event.peer(&self.shown).text("the client went away in mid-letter"));
             }
         }
     }
@@ -335,10 +339,9 @@ impl Talk {
         }
         // The reply to STARTTLS is the last in the clear; it is reported when TLS stands already.
         let under_tls = exchange.verb != Verb::StartTls && self.driver.machine().tls().is_some();
-        let shade = if under_tls { Shade::Encrypted } else { Shade::Clear };
         match &self.journal {
-            Some(journal) => record_exchange(journal, &self.peer, &exchange, shade),
-            None if self.before.len() < LINES_BEFORE => self.before.push((exchange, shade)),
+            Some(journal) => journal.answered(&self.shown, under_tls, &exchange),
+            None if self.before.len() < LINES_BEFORE => self.before.push((exchange, under_tls)),
             None => {}
         }
     }
@@ -351,28 +354,4 @@ impl Talk {
     fn gone(&mut self) {
         self.aborted(&Abort::Gone);
     }
-}
-
-/// How a line travelled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shade {
-    Clear,
-    Encrypted,
-}
-
-fn record_exchange(journal: &Journal, peer: &Peer, exchange: &Exchange, shade: Shade) {
-    let shaded = |event: TrailEvent| {
-        if shade == Shade::Encrypted { event.encrypted() } else { event }
-    };
-    if !exchange.line.is_empty() {
-        let line = journal.event(Kind::SmtpLine).peer(peer).line(Direction::In, &exchange.line);
-        journal.record(shaded(line));
-    }
-    let outcome = match exchange.reply.code {
-        code if code.is_temporary() => Outcome::Temporary,
-        code if code.is_permanent() => Outcome::Permanent,
-        _ => Outcome::Ok,
-    };
-    let reply = journal.event(Kind::SmtpLine).peer(peer).line(Direction::Out, &exchange.reply);
-    journal.record(shaded(reply.outcome(outcome).took(exchange.took)));
 }

@@ -43,6 +43,10 @@ pub(super) fn shown(verb: Verb, line: &str) -> Box<str> {
         // "AUTH mechanism secret", or a response alone.
         Verb::Auth if line.get(..5).is_some_and(|w| w.eq_ignore_ascii_case("AUTH ")) => hide(2),
         Verb::Auth => hide(0),
+        // The usual case: nothing to hide, to cut or to replace.
+        _ if line.len() <= LINE_SHOWN && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+            return line.into();
+        }
         _ => line.to_string(),
     };
     let printable = |c: char| if c.is_control() { '?' } else { c };

@@ -4,10 +4,12 @@
 //! what it dropped, and never delays a delivery. Custody is counted elsewhere (`ledger`).
 
 mod event;
+mod line;
 mod read;
 mod write;
 
 pub use event::{Direction, Event, Kind, Outcome, Recorded};
+pub use line::Spoken;
 pub use read::{Follower, Query, find};
 pub use write::Trail;
 

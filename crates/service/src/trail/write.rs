@@ -11,9 +11,10 @@ use std::time::Duration;
 use net::Clock;
 use protocol::time::Timestamp;
 
-use super::event::{Event, Kind, Outcome, Recorded};
+use super::event::{Event, Kind, Outcome};
+use super::line::{self, Head, Second, Spoken};
 use crate::exit::Fatal;
-use crate::limits::{TRAIL_ALL, TRAIL_DETAIL, TRAIL_GATHER, TRAIL_TEXT};
+use crate::limits::{TRAIL_ALL, TRAIL_DETAIL, TRAIL_GATHER, TRAIL_KEPT};
 
 /// Takes events. Clones write into the same file. The last one dropped writes what is left.
 #[derive(Debug, Clone)]
@@ -41,6 +42,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Buffer {
     lines: Vec<u8>,
+    second: Second,
     dropped: u64,
     /// The thread is writing what it took.
     busy: bool,
@@ -89,18 +91,35 @@ impl Trail {
 
     /// Records an event, now. Never waits for the disk.
     pub fn record(&self, event: Event) {
+        let agent = &self.handle.shared.agent;
+        self.append(event.kind, |buffer, time| {
+            let Buffer { lines, second, .. } = buffer;
+            line::event(lines, second, &Head { agent, time }, &event);
+        });
+    }
+
+    /// Records a line of a dialogue, now; an [`Event`] of it would say the same.
+    pub fn record_spoken(&self, said: &Spoken<'_>) {
+        let agent = &self.handle.shared.agent;
+        self.append(Kind::SmtpLine, |buffer, time| {
+            let Buffer { lines, second, .. } = buffer;
+            line::spoken(lines, second, &Head { agent, time }, said);
+        });
+    }
+
+    fn append(&self, kind: Kind, write: impl FnOnce(&mut Buffer, Timestamp)) {
         let shared = &self.handle.shared;
         let mut buffer = shared.lock();
         if buffer.end {
             return;
         }
-        let limit = if event.kind.is_detail() { TRAIL_DETAIL } else { TRAIL_ALL };
+        let limit = if kind.is_detail() { TRAIL_DETAIL } else { TRAIL_ALL };
         if buffer.lines.len() >= limit {
             buffer.dropped += 1;
             return;
         }
         let was_empty = buffer.lines.is_empty();
-        append(&mut buffer.lines, &shared.agent, shared.clock.now(), event);
+        write(&mut buffer, shared.clock.now());
         drop(buffer);
         if was_empty {
             shared.filled.notify_one();
@@ -159,14 +178,16 @@ impl Shared {
             let now = self.clock.now();
             if dropped > 0 {
                 let event = Event { count: Some(dropped), ..Event::anonymous(Kind::Dropped) };
-                append(&mut lines, &self.agent, now, event.outcome(Outcome::Temporary));
+                let head = Head { agent: &self.agent, time: now };
+                let event = event.outcome(Outcome::Temporary);
+                line::event(&mut lines, &mut Second::default(), &head, &event);
             }
             if let Err(error) = file.of(now).and_then(|file| file.write_all(&lines)) {
                 tracing::warn!(%error, "events of the trail are lost");
             }
             lines.clear();
             // A burst must not keep its memory for ever.
-            lines.shrink_to(TRAIL_TEXT * 64);
+            lines.shrink_to(TRAIL_KEPT);
             spare = lines;
             self.lock().busy = false;
             self.written.notify_all();
@@ -175,20 +196,6 @@ impl Shared {
             }
         }
     }
-}
-
-fn append(lines: &mut Vec<u8>, agent: &str, time: Timestamp, mut event: Event) {
-    if let Some(text) = &mut event.text {
-        text.truncate(text.floor_char_boundary(TRAIL_TEXT));
-    }
-    let recorded = Recorded { time, agent: agent.to_owned(), event };
-    let before = lines.len();
-    if serde_json::to_writer(&mut *lines, &recorded).is_err() {
-        // Cannot happen for strings and numbers; half a line would spoil the next one.
-        lines.truncate(before);
-        return;
-    }
-    lines.push(b'\n');
 }
 
 /// The file of the day, opened again when the day changes.
