@@ -117,6 +117,8 @@ impl Clock {
         wait: Duration,
         future: F,
     ) -> Result<F::Output, Elapsed> {
+        // Boxed, or whoever waits here had room for it twice.
+        let future = Box::pin(future);
         tokio::select! {
             biased;
             output = future => Ok(output),

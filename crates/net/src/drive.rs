@@ -197,7 +197,8 @@ impl<M: Machine> Driver<M> {
     pub async fn accept_tls(&mut self, server: &tls::Server) -> Result<(), tls::HandshakeError> {
         self.flush().await;
         let stream = self.stream.take();
-        let outcome = server.accept(stream, &self.clock).await;
+        // Boxed: a session has no room for its handshake once that is over.
+        let outcome = Box::pin(server.accept(stream, &self.clock)).await;
         self.tls_outcome(outcome)
     }
 
@@ -212,7 +213,7 @@ impl<M: Machine> Driver<M> {
     ) -> Result<(), tls::HandshakeError> {
         self.flush().await;
         let stream = self.stream.take();
-        let outcome = client.connect(stream, name, &self.clock).await;
+        let outcome = Box::pin(client.connect(stream, name, &self.clock)).await;
         self.tls_outcome(outcome)
     }
 

@@ -309,7 +309,8 @@ impl Listener {
             };
             match hall.admission.admit(&peer) {
                 Ok(permit) => {
-                    let session = session(Accepted { stream, peer });
+                    // Boxed, or the block below had room for it twice.
+                    let session = Box::pin(session(Accepted { stream, peer }));
                     hall.tasks.spawn(async move {
                         let _permit = permit;
                         session.await;

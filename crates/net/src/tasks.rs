@@ -24,6 +24,9 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let running = Running::start(&self.running);
+        // A block that holds a future and then awaits it has room for it twice; a session should
+        // cost what it needs.
+        let future = Box::pin(future);
         tokio::spawn(async move {
             let _running = running;
             future.await;

@@ -189,13 +189,14 @@ impl Transport {
             return Ok(session);
         }
         let courtesy = matches!(target.tls, TlsRule::Courtesy);
-        let first = self.open(target, self.rule(target), (config, journal)).await;
+        // Boxed: most letters find an open session and need no room for the way to one.
+        let first = Box::pin(self.open(target, self.rule(target), (config, journal))).await;
         let mut session = match first {
             Ok(session) => session,
             Err(OpenError::Failed(failure)) => return Err(failure),
             // RFC 7435 §3: better in the clear than not at all, where nobody asked for more.
             Err(OpenError::Handshake(_)) if courtesy => {
-                match self.open(target, Encryption::None, (config, journal)).await {
+                match Box::pin(self.open(target, Encryption::None, (config, journal))).await {
                     Ok(session) => session,
                     Err(OpenError::Failed(failure) | OpenError::Handshake(failure)) => {
                         return Err(failure);
@@ -207,7 +208,7 @@ impl Transport {
         if let Hop::Smarthost(smarthost) = hop
             && let Some(user) = &smarthost.user
         {
-            log_in(&mut session, user, config, journal).await?;
+            Box::pin(log_in(&mut session, user, config, journal)).await?;
         }
         Ok(session)
     }
