@@ -291,7 +291,11 @@ impl Desk {
     }
 
     fn refused(&self, start: &Start, name: &str) -> LoginAnswer {
-        self.state().throttle.failed(self.clock.tick(), name, start.peer);
+        let limits = &self.config.current().limits;
+        let mut state = self.state();
+        state.throttle.set_bounds(limits.login_failures, limits.login_ban);
+        state.throttle.failed(self.clock.tick(), name, start.peer);
+        drop(state);
         self.counts.refused.increment();
         let service = &start.service;
         tracing::warn!(account = name, peer = ?start.peer, service, "login refused");

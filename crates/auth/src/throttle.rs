@@ -21,6 +21,9 @@ pub(crate) struct Throttle {
     peers: Buckets<IpAddr>,
     names: Buckets<String>,
     familiar: HashMap<(String, IpAddr), Tick>,
+    /// Networks that failed too often, and until when nothing is looked at.
+    banned: HashMap<IpAddr, Tick>,
+    ban: Duration,
 }
 
 impl Throttle {
@@ -29,12 +32,27 @@ impl Throttle {
             peers: Buckets::new(PEER_FAILURES, PEER_FORGIVEN),
             names: Buckets::new(NAME_FAILURES, NAME_FORGIVEN),
             familiar: HashMap::new(),
+            banned: HashMap::new(),
+            ban: Duration::ZERO,
         }
+    }
+
+    /// How many failures one network may have (none: they are not counted), and for how long it is
+    /// not listened to after that.
+    pub(crate) fn set_bounds(&mut self, failures: u32, ban: Duration) {
+        self.peers.capacity = failures;
+        self.ban = ban;
     }
 
     /// How long one from this network must wait before anything is looked at.
     pub(crate) fn peer_wait(&self, now: Tick, peer: Option<IpAddr>) -> Option<Duration> {
-        self.peers.wait(now, &network(peer?))
+        let network = network(peer?);
+        let banned = self.banned.get(&network).map(|until| until.since(now));
+        let banned = banned.filter(|left| !left.is_zero());
+        match self.peers.capacity {
+            0 => None,
+            _ => banned.max(self.peers.wait(now, &network)),
+        }
     }
 
     /// How long a login by this name must wait.
@@ -55,7 +73,17 @@ impl Throttle {
     pub(crate) fn failed(&mut self, now: Tick, name: &str, peer: Option<IpAddr>) {
         self.names.add(now, name.to_owned());
         if let Some(peer) = peer {
-            self.peers.add(now, network(peer));
+            let network = network(peer);
+            self.peers.add(now, network);
+            let is_full = self.peers.wait(now, &network).is_some();
+            if is_full && !self.ban.is_zero() && self.peers.capacity > 0 {
+                if self.banned.len() >= COUNTED {
+                    self.banned.retain(|_, until| *until > now);
+                }
+                if self.banned.len() < COUNTED {
+                    self.banned.insert(network, now.after(self.ban));
+                }
+            }
         }
     }
 
@@ -170,6 +198,23 @@ mod tests {
         assert_eq!(throttle.peer_wait(at(0), None), None);
         let mapped = peer("::ffff:192.0.2.1").unwrap();
         assert_eq!(network(mapped), peer("192.0.2.1").unwrap());
+    }
+
+    #[test]
+    fn a_network_that_fails_too_often_is_banned() {
+        let mut throttle = Throttle::new();
+        let ban = Duration::from_secs(300);
+        throttle.set_bounds(3, ban);
+        let from = peer("192.0.2.1");
+        for number in 0..3 {
+            assert_eq!(throttle.peer_wait(at(0), from), None);
+            throttle.failed(at(0), &format!("name{number}"), from);
+        }
+        assert_eq!(throttle.peer_wait(at(1), from), Some(Duration::from_secs(299)));
+        assert_eq!(throttle.peer_wait(at(1), peer("192.0.2.2")), None);
+        assert_eq!(throttle.peer_wait(at(301), from), None);
+        throttle.set_bounds(0, ban);
+        assert_eq!(throttle.peer_wait(at(1), from), None, "not counted");
     }
 
     #[test]

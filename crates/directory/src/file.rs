@@ -4,7 +4,7 @@
 use crate::{
     error::LoadError,
     limits,
-    snapshot::{Account, Alias, HostedDomain, Quota, Snapshot, canonical},
+    snapshot::{Account, Alias, HostedDomain, Include, Quota, Snapshot, canonical},
 };
 use disk::Disk;
 use protocol::address::{Address, Domain};
@@ -31,7 +31,13 @@ impl Contents {
     pub(crate) fn load(disk: &dyn Disk, directory: &Path) -> Result<Self, LoadError> {
         let path = directory.join(FILE_NAME);
         let text = read_text(disk, &path)?;
-        Self::parse(&text).map_err(|fault| fault.in_file(&path))
+        let mut contents = Self::parse(&text).map_err(|fault| fault.in_file(&path))?;
+        for include in contents.aliases.iter_mut().filter_map(|alias| alias.include.as_mut()) {
+            let path = directory.join(&include.file);
+            let text = read_text(disk, &path)?;
+            include.addresses = addresses(&text).map_err(|fault| fault.in_file(&path))?;
+        }
+        Ok(contents)
     }
 
     pub(crate) fn into_snapshot(self) -> Snapshot {
@@ -62,11 +68,17 @@ impl Contents {
         }
         for entry in file.alias {
             check.name(&entry, |entry| &entry.address)?;
-            if entry.get_ref().to.is_empty() {
+            let include = entry.get_ref().include.as_deref();
+            if let Some(file) = include.filter(|file| !is_inner(file)) {
+                let reason = format!("{file} is not below the folder of the directory");
+                return Err(check.fault(&entry, reason));
+            }
+            if entry.get_ref().to.is_empty() && include.is_none() {
                 return Err(check.fault(&entry, "an alias for nobody: `to` is empty".to_owned()));
             }
-            let AliasEntry { address, to } = entry.into_inner();
-            contents.aliases.push(Alias { address: canonical(&address), to });
+            let AliasEntry { address, to, include } = entry.into_inner();
+            let include = include.map(|file| Include { file, addresses: Vec::new() });
+            contents.aliases.push(Alias { address: canonical(&address), to, include });
         }
         Ok(contents)
     }
@@ -97,12 +109,37 @@ impl Contents {
             };
             table(Printed { account: Some([entry]), ..Printed::default() });
         }
-        for Alias { address, to } in &self.aliases {
-            let entry = AliasEntry { address: address.clone(), to: to.clone() };
+        for Alias { address, to, include } in &self.aliases {
+            let include = include.as_ref().map(|include| include.file.clone());
+            let entry = AliasEntry { address: address.clone(), to: to.clone(), include };
             table(Printed { alias: Some([entry]), ..Printed::default() });
         }
         text
     }
+}
+
+/// Whether the name of an included file stays below the directory's folder.
+pub(crate) fn is_inner(file: &str) -> bool {
+    let path = Path::new(file);
+    let is_plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    !file.is_empty() && path.components().all(is_plain)
+}
+
+/// The addresses of an included file: one a line, `#` begins a comment.
+fn addresses(text: &str) -> Result<Vec<Address>, Fault> {
+    let mut all = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let address = line.parse().map_err(|error| Fault {
+            line: index + 1,
+            reason: format!("{line} is no address: {error}"),
+        })?;
+        all.push(address);
+    }
+    Ok(all)
 }
 
 /// Reads a file of ours as text.
@@ -225,7 +262,10 @@ struct AccountEntry {
 #[serde(deny_unknown_fields)]
 struct AliasEntry {
     address: Address,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     to: Vec<Address>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    include: Option<String>,
 }
 
 fn yes() -> bool {

@@ -30,7 +30,7 @@ pub use error::{ChangeError, LoadError};
 pub use password::{PasswordVerifier, Unhashable};
 pub use renewing::{Renewing, RenewingVerifiers};
 pub use snapshot::{
-    Account, Alias, Expansion, Found, HostedDomain, Nowhere, Quota, Recipient, Snapshot,
+    Account, Alias, Expansion, Found, HostedDomain, Include, Nowhere, Quota, Recipient, Snapshot,
 };
 pub use store::{Changed, Draft, Store};
 pub use verifiers::{AppPassword, Verifier, Verifiers};

@@ -19,7 +19,17 @@ use std::{
 
 /// The directory, always new.
 #[derive(Debug)]
-pub struct Renewing(Watched<Snapshot>);
+pub struct Renewing {
+    watched: Watched<Snapshot>,
+    /// The files that aliases include, as they were when they were read.
+    included: Mutex<Included>,
+}
+
+#[derive(Debug)]
+struct Included {
+    looked: Option<Tick>,
+    files: Vec<(PathBuf, Option<Metadata>)>,
+}
 
 impl Renewing {
     /// Reads `directory.toml` in this folder.
@@ -31,25 +41,63 @@ impl Renewing {
         let load = |disk: &dyn Disk, path: &Path| {
             Contents::load(disk, path).map(|contents| Arc::new(contents.into_snapshot()))
         };
-        Watched::open(disk, directory, (file::FILE_NAME, load)).map(Self)
+        let watched = Watched::open(disk, directory, (file::FILE_NAME, load))?;
+        let included = Mutex::new(Included { looked: None, files: Vec::new() });
+        let renewing = Renewing { watched, included };
+        renewing.note_included();
+        Ok(renewing)
     }
 
-    /// The newest snapshot known; looks at the file when the last look is a second old.
+    /// The newest snapshot known; looks at the files when the last look is a second old.
     pub fn current(&self, now: Tick) -> Arc<Snapshot> {
-        self.0.current(now)
+        if self.has_other_includes(now) {
+            // What went wrong is kept as the complaint.
+            let _ = self.refresh(now);
+        }
+        self.watched.current(now)
     }
 
-    /// Looks at the file now.
+    /// Looks at the files now.
     ///
     /// # Errors
-    /// It cannot be read; the last good snapshot stays.
+    /// One cannot be read; the last good snapshot stays.
     pub fn refresh(&self, now: Tick) -> Result<Arc<Snapshot>, LoadError> {
-        self.0.refresh(now)
+        let outcome = self.watched.refresh(now);
+        self.note_included();
+        outcome
     }
 
     /// Why the newest file could not be read, for the agent's status.
     pub fn complaint(&self) -> Option<String> {
-        self.0.complaint()
+        self.watched.complaint()
+    }
+
+    fn note_included(&self) {
+        let snapshot = self.watched.state().value.clone();
+        let files = snapshot.aliases().filter_map(|alias| alias.include.as_ref());
+        let stamped = |file: &str| {
+            let path = self.watched.directory.join(file);
+            let stamp = self.watched.disk.metadata(&path).ok();
+            (path, stamp)
+        };
+        let files = files.map(|include| stamped(&include.file)).collect();
+        self.included.lock().unwrap_or_else(PoisonError::into_inner).files = files;
+    }
+
+    /// Whether an included file is another one than was read.
+    fn has_other_includes(&self, now: Tick) -> bool {
+        let mut included = self.included.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = Duration::from_secs(limits::STAT_SECONDS);
+        if included.files.is_empty()
+            || included.looked.is_some_and(|looked| now.since(looked) < pause)
+        {
+            return false;
+        }
+        included.looked = Some(now);
+        let is_other = |(path, seen): &(PathBuf, Option<Metadata>)| {
+            self.watched.disk.metadata(path).ok() != *seen
+        };
+        included.files.iter().any(is_other)
     }
 }
 

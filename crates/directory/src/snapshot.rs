@@ -47,6 +47,25 @@ pub struct Alias {
     pub address: Address,
     /// What it stands for: accounts, other aliases, addresses elsewhere.
     pub to: Vec<Address>,
+    /// A file whose addresses it stands for too.
+    pub include: Option<Include>,
+}
+
+/// A file of addresses, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Include {
+    /// Its name, below the directory's folder.
+    pub file: String,
+    /// What stood in it when it was read.
+    pub addresses: Vec<Address>,
+}
+
+impl Alias {
+    /// All that it stands for, those of its file last.
+    pub fn targets(&self) -> impl Iterator<Item = &Address> {
+        let included = self.include.iter().flat_map(|include| &include.addresses);
+        self.to.iter().chain(included)
+    }
 }
 
 /// Whose an address is.
@@ -234,7 +253,11 @@ impl Snapshot {
             });
         }
         let catch_all = self.domain(address.domain()?)?.catch_all.clone()?;
-        Some(Name::Alias(Arc::new(Alias { address: address.clone(), to: vec![catch_all] })))
+        Some(Name::Alias(Arc::new(Alias {
+            address: address.clone(),
+            to: vec![catch_all],
+            include: None,
+        })))
     }
 
     /// `tag`: what was taken off the name, if something was.
@@ -314,7 +337,7 @@ impl Walk {
             self.looped = true;
             return Ok(());
         }
-        for target in &alias.to {
+        for target in alias.targets() {
             if self.expansion.accounts.len() + self.expansion.outside.len() >= EXPANSION {
                 return Err(TooLarge);
             }

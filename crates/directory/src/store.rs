@@ -6,7 +6,7 @@ use crate::{
     file::{self, Contents},
     limits,
     password::PasswordVerifier,
-    snapshot::{Account, Alias, Found, HostedDomain, Nowhere, Quota, Snapshot, canonical},
+    snapshot::{Account, Alias, Found, HostedDomain, Include, Nowhere, Quota, Snapshot, canonical},
     verifiers::{self, Verifiers},
 };
 use disk::{Disk, ErrorKind, Lock, Mode};
@@ -293,10 +293,32 @@ impl Draft {
             }
             None => {
                 let name = self.free_name(address)?;
-                self.contents.aliases.push(Alias { address: name, to: targets });
+                self.contents.aliases.push(Alias { address: name, to: targets, include: None });
             }
         }
         self.check_alias(&name)
+    }
+
+    /// Makes an alias stand for the addresses in a file too; the alias is made if it is not there.
+    ///
+    /// # Errors
+    /// The name belongs to an account, or the file's name leads out of the directory's folder.
+    pub fn include(&mut self, address: &Address, file: &str) -> Result<(), ChangeError> {
+        if !crate::file::is_inner(file) {
+            return Err(ChangeError::Invalid(format!(
+                "the file {file}: name one below the folder of the directory, without \"..\""
+            )));
+        }
+        let include = Some(Include { file: file.to_owned(), addresses: Vec::new() });
+        let name = canonical(address);
+        match self.contents.aliases.iter_mut().find(|alias| alias.address == name) {
+            Some(alias) => alias.include = include,
+            None => {
+                let address = self.free_name(address)?;
+                self.contents.aliases.push(Alias { address, to: Vec::new(), include });
+            }
+        }
+        Ok(())
     }
 
     /// Removes an alias, or, where `to` is not empty, some of its targets.
@@ -318,7 +340,7 @@ impl Draft {
                 return Err(ChangeError::Missing(format!("target {target} of the alias {name}")));
             }
         }
-        if to.is_empty() || alias.to.is_empty() {
+        if to.is_empty() || (alias.to.is_empty() && alias.include.is_none()) {
             aliases.remove(at);
         }
         Ok(())

@@ -360,3 +360,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_alias_includes_a_file_and_its_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn disk::Disk> = Arc::new(disk::RealDisk);
+    let directory = folder.path().join("directory");
+    let store = Store::new(disk.clone(), &directory);
+    store.create().unwrap();
+    std::fs::create_dir(directory.join("lists")).unwrap();
+    let list = directory.join("lists/team");
+    std::fs::write(&list, "# the team\nx@blue.test\n\ny@blue.test # second\n").unwrap();
+    let team = "team@red.test".parse().unwrap();
+    store
+        .change(|draft| {
+            draft.add_domain("red.test".parse().unwrap())?;
+            assert!(draft.include(&team, "../verifiers.toml").is_err());
+            assert!(draft.include(&team, "/etc/passwd").is_err());
+            draft.include(&team, "lists/team")
+        })
+        .unwrap();
+    let renewing = Renewing::open(disk, &directory).unwrap();
+    let reached = |seconds: u64| {
+        let now = protocol::machine::Tick::from_micros(seconds * 1_000_000);
+        match renewing.current(now).lookup(&team) {
+            Found::Alias(to) => to.outside.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(reached(10), 2);
+    std::fs::write(&list, "x@blue.test\ny@blue.test\nz@blue.test\n").unwrap();
+    assert_eq!(reached(20), 3);
+    // What cannot be read leaves everything as it was.
+    std::fs::write(&list, "x@blue.test\nno address here\n").unwrap();
+    assert_eq!(reached(30), 3);
+    assert!(renewing.complaint().is_some_and(|why| why.contains("lists/team")));
+}

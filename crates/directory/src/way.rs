@@ -79,8 +79,8 @@ impl Way<'_> {
                     self.say(address, depth, Stop::MetBefore);
                     return;
                 }
-                self.say(address, depth, Stop::Alias(alias.to.clone()));
-                alias.to.iter().for_each(|target| self.follow(target, depth + 1));
+                self.say(address, depth, Stop::Alias(alias.targets().cloned().collect()));
+                alias.targets().for_each(|target| self.follow(target, depth + 1));
                 return;
             }
         }
@@ -168,6 +168,7 @@ mod tests {
         let alias = |name: &str, to: &[&str]| Alias {
             address: address(name),
             to: to.iter().map(|to| address(to)).collect(),
+            include: None,
         };
         let domains = vec![HostedDomain {
             name: "red.test".parse().unwrap(),

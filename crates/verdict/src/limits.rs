@@ -19,14 +19,18 @@ pub const NOTHING_KEPT: Duration = Duration::from_secs(60);
 pub const FAILURE_KEPT: Duration = Duration::from_secs(30);
 
 /// Questions in a row without an answer in time after which DNS is taken to be out of order, and
-/// questions fail at once for [`OUT_OF_ORDER`].
-pub const SILENT_QUESTIONS: u32 = 4;
+/// questions get only [`HURRIED_QUESTION`] for [`OUT_OF_ORDER`], or until one is answered: two
+/// domains whose servers are silent must not make all others' letters wait.
+pub const SILENT_QUESTIONS: u32 = 2;
 
-/// How long no question is asked when DNS is out of order.
-pub const OUT_OF_ORDER: Duration = Duration::from_secs(15);
+/// How long DNS counts as out of order.
+pub const OUT_OF_ORDER: Duration = Duration::from_secs(60);
+
+/// How long a question may take then: a server that is well answers faster.
+pub const HURRIED_QUESTION: Duration = Duration::from_millis(500);
 
 /// How long one question may take.
-pub const QUESTION: Duration = Duration::from_secs(8);
+pub const QUESTION: Duration = Duration::from_secs(5);
 
 /// How long all questions about one letter may take. RFC 7208 §4.6.4: at least 20 seconds.
 pub const INQUIRY: Duration = Duration::from_secs(20);

@@ -67,7 +67,7 @@ struct Kept {
     names: HashMap<Box<str>, Vec<Entry>>,
     /// Questions in a row that nobody answered in time.
     silent: u32,
-    /// Until when none is asked.
+    /// Until when questions get little time.
     out_of_order: Tick,
 }
 
@@ -140,7 +140,10 @@ impl Dns {
                     kept.out_of_order = now.after(limits::OUT_OF_ORDER);
                 }
             }
-            _ => kept.silent = 0,
+            _ => {
+                kept.silent = 0;
+                kept.out_of_order = now;
+            }
         }
         if kept.names.len() >= limits::NAMES_KEPT {
             kept.names.retain(|_, entries| entries.iter().any(|entry| entry.until > now));
@@ -235,8 +238,12 @@ impl Inquiry<'_> {
         }
         let clock = &self.dns.clock;
         let begun = clock.tick();
-        let left = self.deadline.since(begun).min(limits::QUESTION);
-        if left.is_zero() || self.dns.is_out_of_order() {
+        let most = match self.dns.is_out_of_order() {
+            true => limits::HURRIED_QUESTION,
+            false => limits::QUESTION,
+        };
+        let left = self.deadline.since(begun).min(most);
+        if left.is_zero() {
             return Err(Cause::Timeout);
         }
         let (answer, ttl) = match clock.timeout(left, self.dns.source.ask(kind, name)).await {
@@ -342,5 +349,85 @@ pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(limits::RECORD_SHOWN) {
         Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use protocol::time::Timestamp;
+
+    use super::*;
+
+    /// Answers some names, and counts questions.
+    #[derive(Clone, Default)]
+    struct Counting(Arc<AtomicU32>);
+
+    impl Source for Counting {
+        fn ask<'a>(&'a self, _: Kind, name: &'a str) -> Asking<'a> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                match name {
+                    "silent.test" | "mute.test" | "still.test" => std::future::pending().await,
+                    "none.test" => (Err(Cause::NoSuchName), Duration::ZERO),
+                    _ => {
+                        let texts = Records::Txt(vec![b"text".to_vec()]);
+                        (Ok(Arc::new(texts)), Duration::from_secs(60))
+                    }
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_are_kept_as_long_as_they_hold() {
+        let (source, clock) = (Counting::default(), Clock::virtual_at(Timestamp::from_seconds(1)));
+        let dns = Dns::new(source.clone(), clock.clone());
+        let asked = || source.0.load(Ordering::Relaxed);
+        for _ in 0..3 {
+            let inquiry = dns.inquire();
+            assert_eq!(inquiry.txt("Red.Test.").await, Ok(vec![b"text".to_vec()]));
+            assert_eq!(inquiry.txt("none.test").await, Err(Cause::NoSuchName));
+        }
+        assert_eq!(asked(), 2);
+        clock.advance(Duration::from_secs(61));
+        let inquiry = dns.inquire();
+        assert!(inquiry.txt("red.test").await.is_ok());
+        assert_eq!((asked(), inquiry.into_asked().len()), (3, 1));
+        for wrong in ["", "a..b", &"x".repeat(64), &"a.".repeat(130), "a\\b.test", "a\u{e4}.test"] {
+            assert_eq!(dns.inquire().txt(wrong).await, Err(Cause::BadName), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_is_not_waited_for_again_and_again() {
+        let clock = Clock::virtual_at(Timestamp::from_seconds(1));
+        let dns = Dns::new(Counting::default(), clock.clone());
+        // Whenever somebody waits, it is already that late.
+        let hasten = async {
+            loop {
+                if let Some(wake) = clock.next_wake() {
+                    clock.advance(wake.since(clock.tick()));
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let ask = async {
+            for name in ["silent.test", "mute.test"] {
+                assert_eq!(dns.inquire().txt(name).await, Err(Cause::Timeout));
+            }
+            let two = clock.tick();
+            assert_eq!(two.since(Tick::default()), 2 * limits::QUESTION);
+            assert_eq!(dns.inquire().txt("still.test").await, Err(Cause::Timeout));
+            assert_eq!(clock.tick().since(two), limits::HURRIED_QUESTION);
+            // One answer, and DNS is well again.
+            assert!(dns.inquire().txt("red.test").await.is_ok());
+            assert!(!dns.is_out_of_order());
+        };
+        tokio::select! {
+            () = ask => {}
+            () = hasten => {}
+        }
     }
 }

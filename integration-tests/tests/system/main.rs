@@ -24,6 +24,7 @@ mod mbsync;
 mod migrate;
 mod msmtp;
 mod mutt;
+mod peers;
 mod postfix;
 mod python;
 mod rebuild;

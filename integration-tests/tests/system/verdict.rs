@@ -98,6 +98,40 @@ fn policies_of_others_are_followed_and_told() {
 }
 
 #[test]
+fn what_dkimpy_signs_is_believed() {
+    let python = "/usr/bin/python3";
+    let has = Command::new(python).args(["-c", "import dkim, nacl"]).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        clients::note_skipped("python3-dkim");
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/sign_dkim.py");
+    let said = clients::run(Command::new(python).arg(script).arg("blue.test"), b"").ok();
+    let signed: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let mut zone = Zone::new();
+    for (name, record) in signed["records"].as_object().expect("records") {
+        zone = zone.txt_long(name, record.as_str().expect("text"));
+    }
+    let (here, _dns) = house(zone, &[]);
+    let mut talk = guest(&here);
+    let all = signed["letters"].as_array().expect("letters");
+    assert_eq!(all.len(), 24);
+    for (index, one) in all.iter().enumerate() {
+        let text = decoded(one.as_str().expect("text"));
+        let reply = bring(&mut talk, ("bob@blue.test", "alice@example.test"), &text);
+        let story = events(&here, &reply);
+        let passes = story.iter().filter(|line| line.contains("dkim=pass of blue.test")).count();
+        assert_eq!(passes, 2, "letter {index}: {story:#?}\n{text:?}");
+    }
+}
+
+/// Base64 without a crate for it.
+fn decoded(text: &str) -> String {
+    let mut command = Command::new("base64");
+    clients::run(command.arg("-d"), text.as_bytes()).ok().out
+}
+
+#[test]
 fn the_greylist_outlives_a_restart_and_lists_are_asked() {
     let zone = Zone::new()
         .txt("blue.test", "v=spf1 ip4:127.0.0.0/8 -all")
@@ -188,6 +222,23 @@ fn a_load_balancer_says_who_is_connected() {
     let mut silent = here.connect(Service::Smtp);
     silent.raw(b"EHLO mail.blue.test\r\n");
     silent.expect_closed();
+}
+
+#[test]
+fn a_server_in_front_says_who_its_client_is() {
+    let zone = Zone::new().txt("blue.test", "v=spf1 ip4:192.0.2.7 -all");
+    let (here, _dns) = house(zone, &[("listen.xclient_from", "[\"127.0.0.0/8\"]")]);
+    let mut talk = guest(&here);
+    talk.say("XCLIENT ADDR=192.0.2.7 PORT=4711 NAME=mail.blue.test", "220");
+    talk.say("EHLO mail.blue.test", "250");
+    let alice = "alice@example.test";
+    let reply = bring(&mut talk, ("bob@blue.test", alice), &letter("bob@blue.test", "xc", "hi"));
+    assert!(reply.starts_with("250"), "{reply}");
+    let found = String::from_utf8_lossy(&await_letters(&here, alice, 1).remove(0)).into_owned();
+    assert!(found.contains("spf=pass") && found.contains("[192.0.2.7]"), "{found}");
+    let (other, _dns) = house(Zone::new(), &[]);
+    let mut stranger = guest(&other);
+    stranger.say("XCLIENT ADDR=192.0.2.7", "500");
 }
 
 /// A filter of another project that runs for a test.

@@ -81,6 +81,8 @@ impl Session {
                 let answer = protocol::smtp::server::AuthAnswer::Failure(why);
                 front.machine().answer_auth(now, question, answer);
             }
+            // Offered at port 25 only.
+            Event::XClient(_) => {}
             Event::AuthCancelled | Event::Exchange(_) => {}
             Event::Closed(closing) => tracing::debug!(?closing, "LMTP session over"),
         }

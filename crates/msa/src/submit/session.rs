@@ -121,6 +121,8 @@ impl Session {
             }
             Event::StartTls(question) => self.start_tls(front, question).await,
             Event::Auth(question, step) => self.login(front, question, step).await,
+            // Offered at port 25 only.
+            Event::XClient(_) => {}
             Event::AuthCancelled => self.exchange.cancel(&shared.logins).await,
             Event::Mail(question, mail) => self.mail(front, question, mail).await,
             Event::Rcpt(question, rcpt) => match &mut self.letter {

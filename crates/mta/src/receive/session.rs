@@ -1,7 +1,7 @@
 //! One session: the machine's questions are answered from the directory, the body goes into a
 //! spool, and every step is written into the journey of its letter.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use disk::Spool;
@@ -10,10 +10,11 @@ use net::listen::Accepted;
 use net::stream::Peer;
 use protocol::rejection::Rejection;
 use protocol::smtp::Verb;
+use protocol::smtp::server::config::Offer;
 use protocol::smtp::server::{
-    Abort, EndAnswer, Event, Exchange, Hello, Mail, Rcpt, Server, StartTlsQuestion,
+    Abort, EndAnswer, Event, Exchange, Hello, Mail, Rcpt, Server, StartTlsQuestion, XClient,
 };
-use service::trail::{Kind, Outcome};
+use service::trail::{Event as TrailEvent, Kind, Outcome};
 
 use super::guard;
 use super::letter::{self, Bringer, Incoming};
@@ -26,11 +27,17 @@ use crate::sign::LetterHash;
 pub(crate) async fn session(desk: Arc<Desk>, accepted: Accepted, door: Door) {
     let Accepted { stream, peer } = accepted;
     let clock = desk.context.clock.clone();
-    let config = desk.server_config(door);
+    let mut config = desk.server_config(door);
+    let introduces = &desk.context.config.current().listen.xclient_from;
+    if door == Door::Internet
+        && peer.ip().is_some_and(|ip| introduces.iter().any(|network| network.contains(ip)))
+    {
+        config.xclient = Offer::Yes;
+    }
     let setting = Setting::new(clock.clone(), desk.context.stop.clone());
     // Who does not listen gets no more patience than who does not speak.
     let write_stall = setting.write_stall.min(config.timeouts.command);
-    let mut server = Server::new(Arc::new(config), clock.tick());
+    let server = Server::new(Arc::new(config), clock.tick());
     let driver = Driver::with(server, stream, Setting { write_stall, ..setting });
     let mut talk = Talk {
         desk,
@@ -144,9 +151,9 @@ impl Talk {
     }
 
     async fn obey(&mut self, event: Event) {
-        let now = self.driver.clock().tick();
         match event {
             Event::Hello(hello) => self.hello = Some(hello),
+            Event::XClient(client) => self.speak_for(client),
             // Both boxed: what a handshake or a hand-over needs, a silent session need not have.
             Event::StartTls(question) => Box::pin(self.start_tls(question)).await,
             Event::Mail(question, mail) => {
@@ -197,6 +204,19 @@ impl Talk {
             Event::Closed(closing) => {
                 tracing::debug!(peer = %self.peer, ?closing, "session over");
             }
+        }
+    }
+
+    /// A trusted peer says who its client is: from here on that is who is connected.
+    fn speak_for(&mut self, client: XClient) {
+        tracing::debug!(proxy = %self.peer, ?client, "XCLIENT");
+        self.hello = None;
+        let Some(ip) = client.address else { return };
+        self.peer = Peer::Inet(SocketAddr::new(ip.to_canonical(), client.port.unwrap_or(0)));
+        self.shown = self.peer.to_string();
+        if let Err(rejection) = self.desk.admit(ip) {
+            let now = self.driver.clock().tick();
+            self.driver.machine().refuse(now, &rejection);
         }
     }
 

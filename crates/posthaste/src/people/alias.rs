@@ -27,8 +27,11 @@ enum Verb {
         /// The name
         alias: Address,
         /// What it stands for: accounts, other aliases, addresses elsewhere
-        #[arg(required = true)]
+        #[arg(required_unless_present = "include")]
         to: Vec<Address>,
+        /// A file below DATA/directory whose addresses it stands for too, one a line
+        #[arg(long, value_name = "FILE")]
+        include: Option<String>,
         #[command(flatten)]
         place: Where,
     },
@@ -67,9 +70,14 @@ pub(crate) fn run(args: &AliasArgs) -> ExitCode {
 
 fn verb(verb: &Verb) -> Result<Exit, Fatal> {
     match verb {
-        Verb::Add { alias, to, place } => {
+        Verb::Add { alias, to, include, place } => {
             let people = People::open(place)?;
-            people.change(|draft| draft.add_alias(alias, to))?;
+            people.change(|draft| {
+                if let Some(file) = include {
+                    draft.include(alias, file)?;
+                }
+                if to.is_empty() { Ok(()) } else { draft.add_alias(alias, to) }
+            })?;
             done(place, "added", alias);
             Ok(Exit::Done)
         }
@@ -102,9 +110,11 @@ fn list(people: &People, place: &Where) -> Result<Exit, Fatal> {
     let mut rows = Vec::new();
     for alias in aliases {
         if place.json {
-            output::json(&json!({ "address": alias.address, "to": alias.to }));
+            let include = alias.include.as_ref().map(|include| include.file.as_str());
+            output::json(&json!({ "address": alias.address, "to": alias.to, "include": include }));
         } else {
-            let to: Vec<String> = alias.to.iter().map(Address::to_unicode).collect();
+            let file = alias.include.iter().map(|include| format!("those in {}", include.file));
+            let to: Vec<String> = alias.to.iter().map(Address::to_unicode).chain(file).collect();
             rows.push(vec![alias.address.to_unicode(), to.join(", ")]);
         }
     }

@@ -3,6 +3,11 @@
 
 mod dsn;
 mod mail;
+/// A value of XCLIENT: xtext (RFC 3461 §4).
+pub(super) fn decode_xtext(text: &str) -> Option<String> {
+    xtext::decode(text)
+}
+
 #[cfg(test)]
 mod tests;
 mod xtext;

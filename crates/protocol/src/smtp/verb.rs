@@ -42,11 +42,13 @@ pub enum Verb {
     Help,
     /// QUIT
     Quit,
+    /// XCLIENT, of Postfix.
+    XClient,
     /// Anything else.
     Unknown,
 }
 
-const NAMES: [(&str, Verb); 15] = [
+const NAMES: [(&str, Verb); 16] = [
     ("HELO", Verb::Helo),
     ("EHLO", Verb::Ehlo),
     ("LHLO", Verb::Lhlo),
@@ -62,6 +64,7 @@ const NAMES: [(&str, Verb); 15] = [
     ("EXPN", Verb::Expn),
     ("HELP", Verb::Help),
     ("QUIT", Verb::Quit),
+    ("XCLIENT", Verb::XClient),
 ];
 
 impl Verb {

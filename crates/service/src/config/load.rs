@@ -282,6 +282,9 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         ("listen.submission", listen.submission),
         ("listen.imap", listen.imap),
         ("listen.imaps", listen.imaps),
+        ("listen.pop3", listen.pop3),
+        ("listen.pop3s", listen.pop3s),
+        ("listen.managesieve", listen.managesieve),
     ];
     for (index, (key, port)) in ports.iter().enumerate() {
         if *port != 0 && port.checked_add(listen.port_offset).is_none() {

@@ -83,6 +83,8 @@ pub struct Listen {
     /// Addresses and networks of load balancers that say by the PROXY protocol who is connected; they
     /// must say it.
     pub proxy_from: Vec<NetworkRange>,
+    /// Addresses and networks of servers that say by XCLIENT, at port 25, who their client is.
+    pub xclient_from: Vec<NetworkRange>,
     /// Mail from other systems (RFC 5321), by the MTA.
     pub smtp: u16,
     /// Submission under TLS (RFC 8314 §3.3), by the MSA.
@@ -93,6 +95,12 @@ pub struct Listen {
     pub imap: u16,
     /// IMAP under TLS (RFC 8314 §3.2), by the MDA.
     pub imaps: u16,
+    /// POP3 with STLS (RFC 2595), by the MDA.
+    pub pop3: u16,
+    /// POP3 under TLS (RFC 8314 §3.2), by the MDA; only where there is a certificate.
+    pub pop3s: u16,
+    /// ManageSieve with STARTTLS (RFC 5804), by the MDA.
+    pub managesieve: u16,
 }
 
 /// `[storage]`.
@@ -230,6 +238,11 @@ pub struct Limits {
     /// How long an IMAP session may say nothing (RFC 9051 §5.4: at least 30 minutes).
     #[serde(with = "values::duration")]
     pub imap_idle: Duration,
+    /// Failed logins of one network, forgiven one by one, after which it is banned; 0: not counted.
+    pub login_failures: u32,
+    /// For how long such a network is not listened to.
+    #[serde(with = "values::duration")]
+    pub login_ban: Duration,
     /// Recipients that one account may write to within an hour; the rest is held.
     pub submission_recipients_per_hour: u32,
     /// Letters on their way to other systems at once.
@@ -270,11 +283,15 @@ impl Default for Listen {
             bind: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             port_offset: 0,
             proxy_from: Vec::new(),
+            xclient_from: Vec::new(),
             smtp: 25,
             submissions: 465,
             submission: 587,
             imap: 143,
             imaps: 993,
+            pop3: 110,
+            pop3s: 995,
+            managesieve: 4190,
         }
     }
 }
@@ -343,6 +360,8 @@ impl Default for Limits {
             letters_per_hour: 0,
             idle: Duration::from_secs(300),
             imap_idle: Duration::from_secs(1800),
+            login_failures: 20,
+            login_ban: Duration::from_secs(300),
             submission_recipients_per_hour: 500,
             outgoing: 50,
             drain: Duration::from_secs(20),

@@ -29,6 +29,8 @@ pub struct Config {
     pub private: Offer,
     /// DSN (RFC 3461).
     pub dsn: Offer,
+    /// XCLIENT: for a peer that is trusted to say who its client is.
+    pub xclient: Offer,
     /// Refusals since the last accepted letter after which the session is closed.
     pub errors_limit: u32,
     /// How long we wait.
@@ -133,6 +135,7 @@ impl Config {
             auth: AuthPolicy::none(),
             private: Offer::No,
             dsn: Offer::No,
+            xclient: Offer::No,
             errors_limit: 20,
             timeouts: Timeouts::default(),
             observe: Observe::Nothing,

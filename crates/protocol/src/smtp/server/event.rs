@@ -15,6 +15,8 @@ use crate::secret::Secret;
 pub enum Event {
     /// HELO, EHLO or LHLO was answered; a transaction that was open is gone.
     Hello(Hello),
+    /// XCLIENT: whom a trusted peer speaks for from now on. It was answered with the greeting.
+    XClient(XClient),
     /// STARTTLS: may TLS begin? After a yes: take all output, then do the handshake.
     StartTls(StartTlsQuestion),
     /// A step of AUTH.
@@ -45,6 +47,15 @@ pub struct Hello {
     pub verb: Verb,
     /// What it calls itself: printable, without spaces, and otherwise unchecked.
     pub name: Box<str>,
+}
+
+/// What came with XCLIENT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct XClient {
+    /// The client's address, if it is known.
+    pub address: Option<std::net::IpAddr>,
+    /// Its port.
+    pub port: Option<u16>,
 }
 
 /// What came with MAIL.

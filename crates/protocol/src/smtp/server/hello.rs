@@ -1,9 +1,11 @@
 //! HELO, EHLO and LHLO.
 
 use super::super::Verb;
+use super::config::Offer;
 use super::event::{Abort, Event, Hello};
 use super::state::{Command, Login, Session, State, bad_syntax, unrecognised};
 use super::wire::Wire;
+use super::xclient;
 use crate::limits;
 use crate::machine::Tick;
 use crate::reply::{Reply, ReplyCode};
@@ -40,6 +42,10 @@ pub(super) fn obey(state: State, command: Command<'_>, wire: &mut Wire, now: Tic
     let mut text = wire.config.hostname.to_string();
     if command.verb != Verb::Helo {
         wire.offered().print(&mut text);
+        if wire.config.xclient == Offer::Yes {
+            text.push('\n');
+            text.push_str(xclient::OFFER);
+        }
     }
     wire.reply(now, command.asked, Reply::plain(ReplyCode::OK, text));
     wire.event(Event::Hello(hello.clone()));

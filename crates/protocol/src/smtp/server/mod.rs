@@ -23,6 +23,7 @@ mod rcpt;
 mod starttls;
 mod state;
 mod wire;
+mod xclient;
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ use bytes::BytesMut;
 pub use self::config::Config;
 pub use self::event::{
     Abort, AuthAnswer, AuthQuestion, AuthStep, BodyFacts, Closing, EndAnswer, EndQuestion, Event,
-    Hello, Mail, MailQuestion, Rcpt, RcptQuestion, StartTlsQuestion, Verdict,
+    Hello, Mail, MailQuestion, Rcpt, RcptQuestion, StartTlsQuestion, Verdict, XClient,
 };
 use self::state::{Progress, State};
 use self::wire::Wire;

@@ -4,7 +4,7 @@
 use super::super::Verb;
 use super::event::{Abort, Closing, Event, Hello};
 use super::wire::{Asked, Front, LineEnd, Wire, as_text};
-use super::{auth, data, hello, mail, other, starttls};
+use super::{auth, data, hello, mail, other, starttls, xclient};
 use crate::machine::Tick;
 use crate::rejection::{Fault, Rejection};
 use crate::reply::{EnhancedCode, ReplyCode};
@@ -175,6 +175,7 @@ impl State {
         match command.verb {
             Verb::Helo | Verb::Ehlo | Verb::Lhlo => hello::obey(self, command, wire, now),
             Verb::StartTls => starttls::obey(self, command, wire, now),
+            Verb::XClient => xclient::obey(self, command, wire, now),
             Verb::Auth => auth::obey(self, command, wire, now),
             Verb::Mail => mail::obey(self, command, wire, now),
             Verb::Rcpt => super::rcpt::obey(self, command, wire, now),

@@ -1,0 +1,84 @@
+//! Exim and OpenSMTPD on either side of our MTA, from Debian's packages: what they send arrives here,
+//! what we send arrives there, with STARTTLS where they offer it. They use places of the whole
+//! machine, and are downloaded: the long form only, and only for root. Postfix is in `postfix`.
+
+use std::net::SocketAddr;
+
+use integration_tests::bench::Way;
+use integration_tests::bench::peer::{exim, opensmtpd};
+use integration_tests::bench::server::Server;
+use integration_tests::{Conversation, Service, clients, wait};
+
+use crate::cluster::{await_letters, domain, letter, stuffed, submit};
+
+type Start = fn(Way, SocketAddr) -> std::io::Result<Server>;
+
+/// Starts a peer, if that can be done here.
+fn started(name: &str, start: Start, (way, sink): (Way, SocketAddr)) -> Option<Server> {
+    if !clients::full() || !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    match start(way, sink) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            clients::note_skipped(&format!("{name} ({error})"));
+            None
+        }
+    }
+}
+
+fn both_ways(name: &str, start: Start, tls: Tls) {
+    let here = domain("example.test").start();
+    let Some(peer) = started(name, start, (Way::Relay, here.at(Service::Smtp))) else { return };
+    let text = letter("carol@inbox.test", "alice@example.test", "from-the-peer");
+    let mut talk = Conversation::open(peer.smtp.expect("it takes mail"));
+    talk.expect("220");
+    talk.say("EHLO client.test", "250");
+    talk.say("MAIL FROM:<carol@inbox.test>", "250");
+    talk.say("RCPT TO:<alice@example.test>", "250");
+    talk.say("DATA", "354");
+    talk.raw(stuffed(&text).as_bytes());
+    talk.expect("250");
+    drop(talk);
+    let found = await_letters(&here, "alice@example.test", 1).remove(0);
+    let found = String::from_utf8_lossy(&found).into_owned();
+    assert!(found.contains("Subject: from-the-peer"), "{found}");
+    assert!(found.contains(&format!("Authentication-Results: {};", here.hostname())), "{found}");
+    drop(peer);
+    let sink = here.at(Service::Smtp);
+    let Some(peer) = started(name, start, (Way::Inbound, sink)) else { return };
+    let route = format!("{{\"*\" = \"smtp:{}\"}}", peer.smtp.expect("it takes mail"));
+    let there = domain("example.test").set("mta.routes", route).start();
+    let to = peer.recipients.first().expect("it has mailboxes").clone();
+    let text = letter("alice@example.test", &to, "to-the-peer");
+    let reply = submit(&there, "alice@example.test", &[&to], &text);
+    let maildir = peer.maildirs.first().expect("it has mailboxes").join("new");
+    let stored = wait::until("the letter is at the peer", || {
+        let entry = std::fs::read_dir(&maildir).ok()?.flatten().next()?;
+        std::fs::read_to_string(entry.path()).ok()
+    });
+    assert!(stored.contains("Subject: to-the-peer"), "{stored}");
+    wait::until("our queue is empty", || there.queue().is_empty().then_some(()));
+    let id = reply.split_whitespace().nth(2).expect("a journey id");
+    let events = there.json(&["trace", id]);
+    let encrypted = events.iter().any(|event| event["kind"] == "tls");
+    assert_eq!(encrypted, tls == Tls::Offered, "{events:#?}");
+    there.assert_balanced();
+}
+
+/// Whether the peer offers STARTTLS.
+#[derive(PartialEq)]
+enum Tls {
+    Offered,
+    Absent,
+}
+
+#[test]
+fn exim_on_either_side() {
+    both_ways("exim", exim::start, Tls::Offered);
+}
+
+#[test]
+fn opensmtpd_on_either_side() {
+    both_ways("opensmtpd", opensmtpd::start, Tls::Absent);
+}
