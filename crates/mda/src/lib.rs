@@ -1,11 +1,13 @@
 //! The delivery agent: puts letters into mailboxes and lets people read them.
 //!
 //! LMTP comes in on `run/mda.sock` (`deliver`), IMAP on 143 and 993 (`retrieve`), and for the
-//! admin's verbs on `run/imap.sock`. It is the only
+//! admin's verbs on `run/imap.sock`; POP3 on 110 and 995; ManageSieve on 4190 (`manage`), for the
+//! scripts that delivery runs over letters (`rules`). It is the only
 //! process that opens the mailboxes (`mailbox`, the one writer). It looks up in its own copy of the
 //! directory who exists and how much they may keep, and asks `auth` who somebody is.
 //!
-//! What it is not: it opens no verifier, makes no outbound connection, has no queue. What it cannot
+//! What it is not: it opens no verifier, makes no connection but to the transfer agent's socket, for
+//! letters that rules send; has no queue. What it cannot
 //! take it refuses, recipient by recipient, and the MTA in front decides what follows.
 //!
 //! Who calls it: `posthaste mda` and the supervisor start [`run`].
@@ -13,6 +15,7 @@
 mod custody;
 mod deliver;
 pub mod limits;
+mod manage;
 mod retrieve;
 mod rules;
 mod tutor;
@@ -29,8 +32,11 @@ use service::{AgentName, Boot, Context, Exit, Fatal, Logins, Start};
 
 pub use custody::facts;
 use deliver::Deliveries;
+use manage::Management;
+pub use retrieve::Beginning;
 pub use retrieve::Entry;
 use retrieve::Retrieval;
+use retrieve::pop3::Pop3;
 use rules::Rules;
 pub use rules::verbs as sieve_verbs;
 use tutor::Tutor;
@@ -54,6 +60,10 @@ pub struct Works {
     pub lmtp: Bound,
     /// Where people read them.
     pub imap: Vec<(Bound, Entry)>,
+    /// Where people fetch them over POP3.
+    pub pop3: Vec<(Bound, Beginning)>,
+    /// Where people look after their rules.
+    pub managesieve: Vec<Bound>,
     /// Who exists.
     pub directory: Arc<Renewing>,
     /// The mailboxes; their batch loop is run by somebody.
@@ -77,10 +87,22 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
     for bound in boot.tcp("imap", config.listen.imap)? {
         imap.push((bound, Entry::Plain));
     }
+    let mut pop3 = Vec::new();
+    // Without a certificate there is nothing to open it with; IMAP has said so where it matters.
+    if boot.tls().is_some() {
+        for bound in boot.tcp("pop3s", config.listen.pop3s)? {
+            pop3.push((bound, Beginning::Tls));
+        }
+    }
+    for bound in boot.tcp("pop3", config.listen.pop3)? {
+        pop3.push((bound, Beginning::Clear));
+    }
+    let managesieve = boot.tcp("managesieve", config.listen.managesieve)?;
     imap.push((boot.unix("imap-local", boot.paths.imap_socket())?, Entry::Local));
     let lmtp = boot.unix("lmtp", boot.paths.mda_socket())?;
     let (mailboxes, committer) = open_mailboxes(boot, disk)?;
-    let works = Works { lmtp, imap, directory: Arc::new(directory), mailboxes };
+    let directory = Arc::new(directory);
+    let works = Works { lmtp, imap, pop3, managesieve, directory, mailboxes };
     Ok(Opened { works, committer })
 }
 
@@ -122,7 +144,7 @@ async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
 /// # Errors
 /// When a socket cannot be served.
 pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
-    let Works { lmtp, imap, directory, mailboxes } = works;
+    let Works { lmtp, imap, pop3, managesieve, directory, mailboxes } = works;
     renew_directory(&context, &directory);
     let rules = Rules::new(&context);
     custody::register(&context, &mailboxes, &rules);
@@ -145,6 +167,14 @@ pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
     let mut serving = Vec::new();
     for (bound, entry) in imap {
         serving.push(tokio::spawn(retrieval.clone().serve(bound, entry, hall.clone())));
+    }
+    let fetching = Pop3::new(retrieval.clone());
+    for (bound, beginning) in pop3 {
+        serving.push(tokio::spawn(fetching.clone().serve(bound, beginning, hall.clone())));
+    }
+    for bound in managesieve {
+        let management = Management::new(retrieval.clone(), rules.clone());
+        serving.push(tokio::spawn(management.serve(bound, hall.clone())));
     }
     let closing = mailboxes.clone();
     let deliveries = Arc::new(Deliveries::new(&context, (mailboxes, tutor), directory, rules));

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Mail(crate::mail::MailArgs),
     /// Verifies the letters of an account, or rebuilds its index
     Mailbox(crate::mailbox::MailboxArgs),
+    /// Tries rules over a letter, and looks after people's Sieve scripts
+    Sieve(crate::sieve::SieveArgs),
     /// Makes and shows the keys that sign letters
     Dkim(crate::dkim::DkimArgs),
     /// Shows the DNS records that our domains need, and whether they are there

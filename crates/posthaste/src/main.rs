@@ -17,6 +17,7 @@ mod output;
 mod people;
 mod queue;
 mod reload;
+mod sieve;
 mod status;
 mod trace;
 mod up;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Domain(args) => people::domain(args),
         Command::Mail(args) => mail::run(args),
         Command::Mailbox(args) => mailbox::run(args),
+        Command::Sieve(args) => sieve::run(args),
         Command::Dkim(args) => dkim::run(args),
         Command::Dns(args) => dns::run(args),
         Command::Queue(args) => queue::run(args),

@@ -224,7 +224,8 @@ impl House {
                 let mailboxes = self.open_mail(&paths, &context.clock)?;
                 let lmtp = self.socket(unix(paths.mda_socket()));
                 let imap = vec![(self.socket(tcp(143)), mda::Entry::Plain)];
-                let works = mda::Works { lmtp, imap, directory, mailboxes };
+                let (pop3, managesieve) = (Vec::new(), Vec::new());
+                let works = mda::Works { lmtp, imap, pop3, managesieve, directory, mailboxes };
                 runtime.spawn(async move { drop(mda::work(works, context).await) });
             }
             Who::Mta => {

@@ -28,6 +28,7 @@ use service::{Context, Counter, Fatal};
 use crate::limits::{RECIPIENTS, TRACE_ROOM};
 use crate::rules::Rules;
 use crate::tutor::Tutor;
+pub(crate) use letter::mailbox_of;
 use session::Session;
 
 /// What all LMTP sessions share.

@@ -521,7 +521,7 @@ fn without_repeats(items: &mut Vec<FetchItem>) {
 }
 
 /// The journey that our own newest Received line names.
-fn journey_of(header: &[u8]) -> Option<JourneyId> {
+pub(super) fn journey_of(header: &[u8]) -> Option<JourneyId> {
     received::claims(header).into_iter().find_map(|claim| claim.id?.parse().ok())
 }
 

@@ -11,6 +11,7 @@
 mod append;
 mod content;
 mod convert;
+mod doorkeeper;
 mod enable;
 mod expunge;
 mod failure;
@@ -23,6 +24,7 @@ mod login;
 mod mailboxes;
 mod metadata;
 mod pattern;
+pub(crate) mod pop3;
 mod quota;
 mod search;
 mod select;
@@ -45,6 +47,8 @@ use service::config::ConfigHandle;
 use service::login::Logins;
 use service::trail::Trail;
 
+pub use doorkeeper::Beginning;
+pub(crate) use doorkeeper::{Turned, Visitor};
 pub use session::Entry;
 use session::Session;
 
