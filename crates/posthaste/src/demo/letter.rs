@@ -36,7 +36,8 @@ pub(super) fn horn() -> Vec<u8> {
 }
 
 /// What our agents may have put above a letter on its way.
-const ADDED: [&str; 4] = ["return-path", "received", "delivered-to", "authentication-results"];
+const ADDED: [&str; 5] =
+    ["return-path", "received", "delivered-to", "authentication-results", "dkim-signature"];
 
 /// Whether a stored letter is the one that was sent, byte for byte, below nothing but the trace
 /// fields of RFC 5321 §4.4.
