@@ -20,8 +20,6 @@ use crate::address::Address;
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers waiting per TCP connection.
 const TCP_ANSWERS: usize = 32;
-/// Seconds that an answer may be kept: none, so that tests can change their minds.
-const TTL: u32 = 0;
 /// The port of the name servers of tests.
 const PORT: u16 = 10_053;
 
@@ -29,12 +27,21 @@ const PORT: u16 = 10_053;
 #[derive(Default, Clone)]
 pub struct Zone {
     records: Vec<(String, RData)>,
+    /// Seconds that an answer may be kept: none unless somebody asks for more, so that tests can
+    /// change their minds.
+    ttl: u32,
 }
 
 impl Zone {
     /// A world without names.
     pub fn new() -> Zone {
         Zone::default()
+    }
+
+    /// Answers may be kept for so many seconds.
+    pub fn kept(mut self, seconds: u32) -> Zone {
+        self.ttl = seconds;
+        self
     }
 
     /// `name. MX preference host.` The empty host is the null MX of RFC 7505.
@@ -79,13 +86,23 @@ pub struct NameServer {
     address: SocketAddr,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _lease: Address,
+    lease: Option<Address>,
 }
 
 impl NameServer {
     /// Serves the zone, which covers everything below the root.
     pub fn start(zone: Zone) -> NameServer {
-        let lease = Address::take();
+        NameServer::at(Address::take(), zone)
+    }
+
+    /// Ends it; who keeps the address can start it again with [`NameServer::at`].
+    pub fn stop(mut self) -> Address {
+        self.end();
+        self.lease.take().expect("it is given away once")
+    }
+
+    /// Serves the zone at an address of before.
+    pub fn at(lease: Address, zone: Zone) -> NameServer {
         let address = SocketAddr::new(lease.ip(), PORT);
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -106,7 +123,7 @@ impl NameServer {
             });
         });
         is_ready.recv().expect("the name server starts");
-        NameServer { address, stop: Some(stop), thread: Some(thread), _lease: lease }
+        NameServer { address, stop: Some(stop), thread: Some(thread), lease: Some(lease) }
     }
 
     /// `ADDR:PORT`, as `dns.servers` takes it.
@@ -117,6 +134,12 @@ impl NameServer {
 
 impl Drop for NameServer {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl NameServer {
+    fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -131,10 +154,10 @@ fn catalog(zone: &Zone) -> Catalog {
         AxfrPolicy::Deny,
         None,
     );
-    let soa = SOA::new(fqdn("ns.test"), fqdn("hostmaster.test"), 1, 60, 60, 60, TTL);
-    root.upsert_mut(Record::from_rdata(Name::root(), TTL, RData::SOA(soa)), 1);
+    let soa = SOA::new(fqdn("ns.test"), fqdn("hostmaster.test"), 1, 60, 60, 60, zone.ttl);
+    root.upsert_mut(Record::from_rdata(Name::root(), zone.ttl, RData::SOA(soa)), 1);
     for (name, data) in &zone.records {
-        root.upsert_mut(Record::from_rdata(fqdn(name), TTL, data.clone()), 1);
+        root.upsert_mut(Record::from_rdata(fqdn(name), zone.ttl, data.clone()), 1);
     }
     let mut catalog = Catalog::new();
     catalog.upsert(LowerName::from(Name::root()), vec![Arc::new(root)]);

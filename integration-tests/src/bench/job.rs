@@ -7,6 +7,8 @@ use super::{Reuse, Way, Workload};
 pub enum Job {
     /// Letters in, or through.
     Flow(Way, Workload),
+    /// Letters in, SPF, DKIM and DMARC checked; beside them the same letters unchecked.
+    Checked(Workload),
     /// IMAP on a mailbox of so many letters.
     Reading(usize),
     /// Memory of an idle server, and of so many idle SMTP sessions.
@@ -22,8 +24,8 @@ pub enum Job {
 }
 
 impl Job {
-    /// Reads a name: `WAY:KIB:SESSIONS[:BOXES][:conn]`, `big:MB:SESSIONS`, `fan:RECIPIENTS`,
-    /// `imap:LETTERS`, `hold-smtp:SESSIONS`, `hold-imap:SESSIONS`, `passing:MB`, `queue:LETTERS`,
+    /// Reads a name: `WAY:KIB:SESSIONS[:BOXES][:conn]`, `checked:KIB:SESSIONS`, `big:MB:SESSIONS`,
+    /// `fan:RECIPIENTS`, `imap:LETTERS`, `hold-smtp:SESSIONS`, `hold-imap:SESSIONS`, `passing:MB`, `queue:LETTERS`,
     /// `limits`.
     pub fn parse(text: &str) -> Option<Job> {
         let (text, reuse) = match text.strip_suffix(":conn") {
@@ -48,6 +50,7 @@ impl Job {
             ("inbound" | "submission" | "relay", [kib, sessions, boxes]) => {
                 Job::Flow(way?, work(kib * 1024, *sessions, *boxes, 1))
             }
+            ("checked", [kib, sessions]) => Job::Checked(work(kib * 1024, *sessions, 1, 1)),
             ("big", [mb, sessions]) => Job::Flow(way?, work(mb * 1_000_000, *sessions, 1, 1)),
             ("fan", [recipients]) => Job::Flow(way?, work(4096, 1, *recipients, *recipients)),
             ("imap", [letters]) => Job::Reading(*letters),
@@ -69,6 +72,9 @@ impl Job {
     pub fn title(&self) -> String {
         match self {
             Job::Flow(way, work) => flow_title(*way, work),
+            Job::Checked(work) => {
+                format!("{}, SPF, DKIM, DMARC checked or not", flow_title(Way::Inbound, work))
+            }
             Job::Reading(letters) => format!("IMAP, {letters} letters"),
             Job::HoldingSmtp(sessions) => format!("{sessions} idle SMTP sessions"),
             Job::HoldingImap(sessions) => format!("{sessions} idle IMAP sessions under TLS"),

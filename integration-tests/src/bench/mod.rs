@@ -22,6 +22,7 @@ pub mod remote;
 pub mod results;
 pub mod runner;
 pub mod server;
+pub mod signed;
 pub mod sink;
 pub mod targets;
 pub mod tls;

@@ -110,7 +110,7 @@ pub fn ratio(a: Option<f64>, b: Option<f64>) -> String {
 }
 
 fn flows(results: &Results) -> String {
-    let is_flow = |job: &Job| matches!(job, Job::Flow(..));
+    let is_flow = |job: &Job| matches!(job, Job::Flow(..) | Job::Checked(_));
     let mut text = machines(results, is_flow);
     let head = "| workload | server | accepted/s | ours is | arrived/s | ours is \
                 | CPU ms/letter | barriers/letter | peak MiB |\n\

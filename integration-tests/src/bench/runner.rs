@@ -128,9 +128,12 @@ fn target(server: &Server, way: Way) -> Result<Target, String> {
     match way {
         Way::Submission => {
             let login = Some((format!("box0@{DOMAIN}"), PASSWORD.to_owned()));
-            Ok(Target { server: server.submission.ok_or_else(none)?, login })
+            Ok(Target { server: server.submission.ok_or_else(none)?, login, letter: None })
         }
-        _ => Ok(server.smtp.ok_or_else(none)?.into()),
+        _ => {
+            let server_at = server.smtp.ok_or_else(none)?;
+            Ok(Target { letter: server.letter.clone(), ..server_at.into() })
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::Way;
 use super::imap::{Door, Imap};
 use super::place::Place;
+use super::signed::Signed;
 use crate::{Conversation, Instance, Service};
 
 /// The domain that all servers host.
@@ -39,6 +40,8 @@ pub struct Server {
     pub maildirs: Vec<PathBuf>,
     /// Addresses to send to, one per mailbox.
     pub recipients: Vec<String>,
+    /// The letter that it is sent each time; `None`: made as they are sent.
+    pub letter: Option<Vec<u8>>,
     /// Its processes and folders.
     pub life: Box<dyn Life>,
 }
@@ -150,22 +153,43 @@ fn messages(reader: &mut Imap) -> io::Result<usize> {
 }
 
 /// Starts a Posthaste with so many mailboxes for a way; `sink` is where everything else goes.
+/// Like its peers it asks nobody about senders; [`checking`] does.
 pub fn posthaste(way: Way, sink: SocketAddr, place: Place, boxes: usize) -> Server {
+    let off = ["spf", "dkim", "dmarc", "iprev", "junk_filter"];
+    let settings: Vec<_> =
+        off.iter().map(|key| (format!("antispam.{key}"), "false".to_owned())).collect();
+    start((way, sink), (place, boxes), &settings)
+}
+
+/// Starts a Posthaste that checks SPF, DKIM and DMARC by this name server, and knows the letters
+/// that are sent to it.
+pub fn checking(sink: SocketAddr, place: Place, world: &Signed) -> Server {
+    let settings = [
+        ("dns.servers".to_owned(), format!("[\"{}\"]", world.dns.address())),
+        ("antispam.iprev".to_owned(), "false".to_owned()),
+        ("antispam.junk_filter".to_owned(), "false".to_owned()),
+    ];
+    let server = start((Way::Inbound, sink), (place, 1), &settings);
+    Server { letter: Some(world.letter.clone()), version: "checking".into(), ..server }
+}
+
+fn start(
+    (way, sink): (Way, SocketAddr),
+    (place, boxes): (Place, usize),
+    settings: &[(String, String)],
+) -> Server {
     let mut builder = Instance::of(DOMAIN)
         // As shipped, but for the bounds that only a load from a single address meets.
         .set("storage.log_segment", "\"16MB\"")
         .set("limits.sessions", "5000")
         .set("limits.sessions_per_address", "5000")
-        .set("limits.submission_recipients_per_hour", "10000000")
         .set("limits.commands_per_session", "0")
-        // Peers ask nobody about senders either; what that costs has a row of its own.
-        .set("antispam.spf", "false")
-        .set("antispam.dkim", "false")
-        .set("antispam.dmarc", "false")
-        .set("antispam.iprev", "false")
-        .set("antispam.junk_filter", "false")
+        .set("limits.submission_recipients_per_hour", "10000000")
         .set("mta.routes", format!("{{ \"*\" = \"smtp:{sink}\" }}"))
         .cleartext_login();
+    for (key, value) in settings {
+        builder = builder.set(key, value.clone());
+    }
     for number in 0..boxes {
         builder = builder.account(&format!("box{number}"), PASSWORD);
     }
@@ -198,6 +222,7 @@ pub fn posthaste(way: Way, sink: SocketAddr, place: Place, boxes: usize) -> Serv
         roots: vec![up],
         maildirs: (0..boxes).map(|number| instance.maildir(&format!("box{number}"))).collect(),
         recipients,
+        letter: None,
         life: Box::new(Ours { instance, _place: place }),
     }
 }

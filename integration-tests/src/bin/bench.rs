@@ -13,6 +13,7 @@ use integration_tests::bench::place::Place;
 use integration_tests::bench::results::{Results, Row, Side};
 use integration_tests::bench::runner::{self, Plan};
 use integration_tests::bench::server::{self, Server};
+use integration_tests::bench::signed::Signed;
 use integration_tests::bench::sink::Sink;
 use integration_tests::bench::{Way, fill, holding, medium, page, queue, reading, remote};
 
@@ -26,6 +27,7 @@ WORKLOAD is one of
   inbound:KIB:SESSIONS[:BOXES][:conn]   letters from anybody, until all can be read
   submission:KIB:SESSIONS[:conn]        letters of a user, after STARTTLS and AUTH
   relay:KIB:SESSIONS[:conn]             letters to elsewhere, until the sink has them
+  checked:KIB:SESSIONS                  inbound, SPF, DKIM and DMARC checked, and not
   big:MB:SESSIONS, fan:RECIPIENTS       large letters; letters with many local recipients
   imap:LETTERS                          what people do in a mailbox of so many letters
   hold-smtp:SESSIONS, hold-imap:SESSIONS, passing:MB    memory
@@ -122,7 +124,7 @@ fn run(options: &Options) -> Result<(), String> {
             println!("  {}: {}", side.server, runner::line(&side.values));
         }
         let beside = match sides.len() {
-            2.. => peer.map_or("", Peer::name),
+            2.. => peer.map_or("itself", Peer::name),
             _ => "",
         };
         results.put(Row { id: format!("{name}@{beside}"), machine, sides });
@@ -139,7 +141,7 @@ fn run(options: &Options) -> Result<(), String> {
 fn peer_of(options: &Options, job: &Job) -> Result<Option<Peer>, String> {
     let usual = if job.is_reading() { "dovecot" } else { "postfix" };
     let name = options.peer.as_deref().unwrap_or(usual);
-    if name == "none" || matches!(job, Job::Limits) {
+    if name == "none" || matches!(job, Job::Limits | Job::Checked(_)) {
         return Ok(None);
     }
     if !peer::is_root() {
@@ -159,6 +161,13 @@ fn measure(job: &Job, peer: Option<Peer>, options: &Options) -> Result<Vec<Side>
             let sink = Sink::start();
             let servers = servers(*way, &sink, (work.boxes, peer))?;
             runner::compare(&servers, (*way, work), (&sink, options.plan))
+        }
+        Job::Checked(work) => {
+            let (sink, world) = (Sink::start(), Signed::make(work.size)?);
+            let mut plain = server::posthaste(Way::Inbound, sink.address(), temporary()?, 1);
+            (plain.letter, plain.version) = (Some(world.letter.clone()), "not checking".into());
+            let servers = [server::checking(sink.address(), temporary()?, &world), plain];
+            runner::compare(&servers, (Way::Inbound, work), (&sink, options.plan))
         }
         Job::Reading(letters) => {
             let mut readers = readers(*letters, peer, options.keep.as_deref())?;

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use integration_tests::bench::load::{self, Target};
 use integration_tests::bench::place::Place;
 use integration_tests::bench::reading::PageCache;
 use integration_tests::bench::results::{Results, Row, Side};
 use integration_tests::bench::runner::{self, Plan};
 use integration_tests::bench::server::{self, DOMAIN};
+use integration_tests::bench::signed::Signed;
 use integration_tests::bench::sink::Sink;
 use integration_tests::bench::{Reuse, Way, Workload, fill, page, reading, remote};
 
@@ -62,5 +64,21 @@ fn what_people_do_in_a_mailbox_is_timed_and_becomes_a_table() {
     let tables = page::tables(&results);
     for row in ["login", "FLAGS", "ENVELOPE", "SEARCH BODY", "STORE, one by one", "EXPUNGE"] {
         assert!(tables.contains(&format!("| {row} | ")), "{row}: {tables}");
+    }
+}
+
+#[test]
+fn a_signed_letter_of_the_generator_stands_every_check() {
+    let (sink, world) = (Sink::start(), Signed::make(4096).unwrap());
+    let server = server::checking(sink.address(), place(), &world);
+    let target = Target { letter: server.letter.clone(), ..server.smtp.expect("SMTP").into() };
+    let (size, reuse) = (4096, Reuse::Nothing);
+    let work = Workload { letters: 1, sessions: 1, size, boxes: 1, fan: 1, reuse };
+    load::send(&target, &work, &server.recipients).unwrap();
+    let mut reader = server.readers(1).unwrap().remove(0);
+    reader.command("SELECT INBOX").unwrap();
+    let header = reader.command("FETCH 1 BODY[HEADER]").unwrap().start;
+    for passed in ["spf=pass", "dkim=pass", "dmarc=pass"] {
+        assert!(header.contains(passed), "{passed}: {header}");
     }
 }

@@ -68,6 +68,7 @@ pub fn start(way: Way) -> io::Result<Server> {
         roots: [running.id()].into_iter().chain(dovecot.root()).collect(),
         maildirs,
         recipients: (0..BOXES.min(10)).map(|number| format!("box{number}@{DOMAIN}")).collect(),
+        letter: None,
         life: Box::new(Chasquid {
             _running: running,
             _dovecot: dovecot,

@@ -77,6 +77,7 @@ impl Dovecot {
             roots: self.running.iter().map(Running::id).collect(),
             maildirs: (0..BOXES).map(|number| mail.join(format!("box{number}"))).collect(),
             recipients: Vec::new(),
+            letter: None,
             life: Box::new(self),
         }
     }

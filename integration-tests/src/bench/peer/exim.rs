@@ -66,6 +66,7 @@ pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
         roots: vec![running.id()],
         maildirs,
         recipients: (0..BOXES).map(|number| format!("box{number}@{DOMAIN}")).collect(),
+        letter: None,
         life: Box::new(Exim { _running: running, _place: place, _address: address }),
     };
     server.await_greeting();

@@ -78,6 +78,7 @@ pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
         roots: vec![running.id()],
         maildirs,
         recipients: (0..BOXES).map(|number| format!("box{number}@{DOMAIN}")).collect(),
+        letter: None,
         life: Box::new(OpenSmtpd {
             running: Some(running),
             _resolver: resolver,

@@ -105,6 +105,7 @@ pub fn start(way: Way, sink: SocketAddr, delivery: Delivery) -> io::Result<Serve
         roots: roots.collect(),
         maildirs,
         recipients: names.iter().map(|name| format!("{name}@{DOMAIN}")).collect(),
+        letter: None,
         life: Box::new(Postfix {
             _master: master,
             _dovecot: dovecot,
