@@ -125,6 +125,7 @@ impl Builder {
             hostname: self.hostname,
             settings: self.settings,
             roots: self.certificate,
+            environment: BTreeMap::new(),
             processes: BTreeMap::new(),
             address: self.address,
             _folder: self.folder,
@@ -146,6 +147,7 @@ pub struct Instance {
     hostname: String,
     settings: BTreeMap<String, String>,
     roots: Option<PathBuf>,
+    environment: BTreeMap<String, String>,
     processes: BTreeMap<String, Child>,
     address: Address,
     _folder: TempDir,
@@ -229,6 +231,25 @@ impl Instance {
     /// Changes a setting for what is started from now on.
     pub fn set(&mut self, key: &str, value: impl Into<String>) {
         self.settings.insert(key.into(), value.into());
+    }
+
+    /// Sets an environment variable of what is started from now on.
+    pub fn set_environment(&mut self, name: &str, value: impl Into<String>) {
+        self.environment.insert(name.into(), value.into());
+    }
+
+    /// Starts `up` where it cannot start; what it printed, once it has ended by itself.
+    pub fn up_in_vain(&mut self) -> String {
+        self.spawn("up");
+        let mut child = self.processes.remove("up").expect("it was started");
+        let ended = wait::try_within(wait::PATIENCE, || child.try_wait().expect("our child"));
+        let said = self.log("up");
+        let status = ended.unwrap_or_else(|| {
+            process::kill_group(child.id());
+            panic!("it goes on:\n{said}")
+        });
+        assert!(!status.success(), "it ended with {status}:\n{said}");
+        said
     }
 
     /// Starts all agents and waits for `ready`.
@@ -359,6 +380,7 @@ impl Instance {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         // Its standard input ends with the test, however that ends: nothing outlives a killed run.
+        command.envs(&self.environment);
         command.env("POSTHASTE_SUPERVISED", "1").stdin(Stdio::piped());
         command.stdout(open()).stderr(open()).process_group(0);
         let child = command.spawn().expect("the executable starts");

@@ -66,8 +66,9 @@ pub fn complete(block: &[u8], with: &Completion<'_>) -> Completed {
 fn join(added: Vec<u8>, kept: &[u8]) -> Vec<u8> {
     let mut out = added;
     out.extend_from_slice(kept);
-    // header::length stops at an empty line if there is one.
-    let ended = out.ends_with(b"\r\n\r\n") || out.ends_with(b"\n\n") || kept == b"\r\n";
+    // header::length stops at an empty line if there is one; line ends may be mixed.
+    let ended =
+        matches!(kept, b"\n" | b"\r\n") || kept.ends_with(b"\n\n") || kept.ends_with(b"\n\r\n");
     if !ended {
         if !out.is_empty() && !out.ends_with(b"\n") {
             out.extend_from_slice(b"\r\n");
@@ -87,6 +88,15 @@ mod tests {
         host: "red.test",
         sender: "alice@red.test",
     };
+
+    #[test]
+    fn one_empty_line_whatever_the_line_ends() {
+        for block in ["a: b\n\r\n", "a: b\r\n\n", "\n", "\r\n", "a: b\n", "a: b", ""] {
+            let done = complete(block.as_bytes(), &WITH).header;
+            assert_eq!(complete(&done, &WITH).header, done, "{block:?}");
+            assert_eq!(header::length(&done), done.len(), "{block:?}");
+        }
+    }
 
     #[test]
     fn adds_only_what_is_missing() {

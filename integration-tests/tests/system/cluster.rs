@@ -196,8 +196,15 @@ pub(crate) fn assert_same(stored: &[u8], sent: &str) {
     let text = String::from_utf8_lossy(stored);
     assert_eq!(&stored[head..], sent.as_bytes(), "{text}");
     for line in String::from_utf8_lossy(&stored[..head]).lines() {
-        let ours =
-            ["Return-Path:", "Received:", "Authentication-Results:", "Delivered-To:", "\t", " "];
+        let ours = [
+            "Return-Path:",
+            "Received:",
+            "Authentication-Results:",
+            "Delivered-To:",
+            "DKIM-",
+            "\t",
+            " ",
+        ];
         assert!(ours.iter().any(|start| line.starts_with(start)), "added: {line}");
     }
 }

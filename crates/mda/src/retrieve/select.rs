@@ -47,7 +47,14 @@ impl Session {
         let mailbox = mailboxes.open_by_name(&self.user()?.account, &name).await?;
         self.shared.look(&mailbox).await;
         let recent_from = match access {
-            Access::ReadWrite => mailboxes.claim_recent(&mailbox).await?,
+            Access::ReadWrite => match mailboxes.claim_recent(&mailbox).await {
+                Ok(first) => first,
+                // Who cannot write, because the disk is full, can read: nothing is recent then.
+                Err(error) => {
+                    tracing::debug!(%error, "recent letters were not claimed");
+                    mailbox.view().uid_next()
+                }
+            },
             // RFC 3501 §6.3.2: EXAMINE takes no letter's recency away.
             Access::ReadOnly => mailbox.view().recent_from(),
         };
