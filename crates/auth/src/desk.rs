@@ -11,15 +11,19 @@ use crate::{
     remembered::Remembered,
     throttle::Throttle,
 };
-use directory::{Account, PasswordVerifier, Renewing, RenewingVerifiers, Snapshot};
+use directory::{
+    APP_USE_FILE, Account, AppUses, PasswordVerifier, Renewing, RenewingVerifiers, Snapshot,
+};
+use disk::RealDisk;
 use net::{Clock, ipc::Responder};
 use protocol::{
     ipc::{Cancelled, Granted, LoginAnswer, LoginCall, Opaque, Start},
     sasl::{self, ChannelBinding, Mechanism, PasswordClaim, ScramVerifier},
 };
-use service::{ConfigHandle, Counter, Fatal, Metrics, config::CleartextAuth};
+use service::{ConfigHandle, Counter, Fatal, Metrics, Paths, config::CleartextAuth};
 use std::{
     net::IpAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -42,10 +46,13 @@ pub(crate) struct Desk {
     pool: Pool,
     state: Mutex<State>,
     counts: Counts,
+    /// Where the last uses of app passwords are written.
+    uses_at: PathBuf,
 }
 
 #[derive(Debug)]
 struct State {
+    uses: AppUses,
     exchanges: Exchanges,
     throttle: Throttle,
     remembered: Remembered,
@@ -71,6 +78,9 @@ impl Desk {
     ) -> Result<Self, Fatal> {
         let key = random().map_err(|error| Fatal::no(error.to_string()))?;
         let Tools { clock, config, metrics } = tools;
+        let state = Paths::new(&config.current().storage.data_dir).state();
+        let uses_at = state.join(APP_USE_FILE);
+        let uses = AppUses::load(&RealDisk, &uses_at);
         let number = |name: &str| metrics.counter(name);
         Ok(Self {
             clock,
@@ -78,7 +88,9 @@ impl Desk {
             directory,
             verifiers,
             pool: Pool::new(),
+            uses_at,
             state: Mutex::new(State {
+                uses,
                 exchanges: Exchanges::default(),
                 throttle: Throttle::new(),
                 remembered: Remembered::new(key),
@@ -283,11 +295,24 @@ impl Desk {
         let name = account.address.to_string();
         self.state().throttle.succeeded(self.clock.tick(), &name, start.peer);
         self.counts.granted.increment();
+        if let Some(app) = &app {
+            self.note_use(&name, app);
+        }
         let mechanism = start.mechanism.to_ascii_uppercase();
         tracing::info!(
             account = name, peer = ?start.peer, service = start.service, mechanism, "logged in"
         );
         LoginAnswer::Granted(Granted { account: name, mechanism, app_password: app })
+    }
+
+    /// An app password was used. Written once a minute at most; a failure hinders no login.
+    fn note_use(&self, account: &str, app: &str) {
+        let mut state = self.state();
+        if state.uses.note(account, app, self.clock.now())
+            && let Err(error) = state.uses.save(&RealDisk, &self.uses_at)
+        {
+            tracing::warn!(%error, "the last use of an app password was not written");
+        }
     }
 
     fn refused(&self, start: &Start, name: &str) -> LoginAnswer {

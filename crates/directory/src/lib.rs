@@ -14,6 +14,7 @@
 //! What it is not: it keeps no letters and no folders (the MDA makes those), hears no passwords
 //! over a network and counts no attempts (that is `auth`).
 
+mod app_use;
 mod error;
 mod file;
 pub mod limits;
@@ -26,6 +27,7 @@ mod tests;
 mod verifiers;
 mod way;
 
+pub use app_use::{APP_USE_FILE, AppUses};
 pub use error::{ChangeError, LoadError};
 pub use password::{PasswordVerifier, Unhashable};
 pub use renewing::{Renewing, RenewingVerifiers};

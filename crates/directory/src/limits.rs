@@ -28,6 +28,9 @@ pub const ARGON2_MEMORY_MOST: u32 = 128 * 1024;
 /// The longest password, in octets.
 pub const PASSWORD_LONGEST: usize = 1_024;
 
+/// Octets of the name of an app password.
+pub const APP_PASSWORD_NAME: usize = 64;
+
 /// App passwords of one account; each is tried in turn when a client logs in with one.
 pub const APP_PASSWORDS: usize = 20;
 

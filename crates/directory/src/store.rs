@@ -7,7 +7,7 @@ use crate::{
     limits,
     password::PasswordVerifier,
     snapshot::{Account, Alias, Found, HostedDomain, Include, Nowhere, Quota, Snapshot, canonical},
-    verifiers::{self, Verifiers},
+    verifiers::{self, AppPassword, Verifiers},
 };
 use disk::{Disk, ErrorKind, Lock, Mode};
 use protocol::address::{Address, Domain};
@@ -230,6 +230,53 @@ impl Draft {
         let address = self.account(address)?.address.clone();
         self.verifiers.set_password(&address, password);
         Ok(())
+    }
+
+    /// Adds a password for one device or program.
+    ///
+    /// # Errors
+    /// There is no such account, the name is taken or no name, or there are too many.
+    pub fn add_app_password(
+        &mut self,
+        address: &Address,
+        added: AppPassword,
+    ) -> Result<(), ChangeError> {
+        let address = self.account(address)?.address.clone();
+        let name = &added.name;
+        let bad = name.trim().is_empty()
+            || name.len() > limits::APP_PASSWORD_NAME
+            || name.chars().any(char::is_control);
+        if bad {
+            let why = format!("the name has 1 to {} octets of text", limits::APP_PASSWORD_NAME);
+            return Err(ChangeError::Invalid(why));
+        }
+        self.verifiers.add_app_password(&address, added).map_err(ChangeError::Invalid)
+    }
+
+    /// Takes one away; who uses it can log in no longer.
+    ///
+    /// # Errors
+    /// There is no such account, or no app password of that name.
+    pub fn remove_app_password(
+        &mut self,
+        address: &Address,
+        name: &str,
+    ) -> Result<(), ChangeError> {
+        let address = self.account(address)?.address.clone();
+        match self.verifiers.remove_app_password(&address, name) {
+            true => Ok(()),
+            false => Err(ChangeError::Missing(format!("app password {name:?} of {address}"))),
+        }
+    }
+
+    /// The app passwords of an account.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub fn app_passwords(&mut self, address: &Address) -> Result<Vec<AppPassword>, ChangeError> {
+        let address = self.account(address)?.address.clone();
+        let verifier = self.verifiers.get(&address);
+        Ok(verifier.map(|verifier| verifier.app_passwords.clone()).unwrap_or_default())
     }
 
     /// Changes how much an account may hold.

@@ -90,6 +90,32 @@ impl Verifiers {
         self.by_account.insert(account.clone(), verifier);
     }
 
+    /// Adds an app password; the name is new.
+    pub(crate) fn add_app_password(
+        &mut self,
+        account: &Address,
+        added: AppPassword,
+    ) -> Result<(), String> {
+        let verifier = self.by_account.get_mut(account);
+        let verifier = verifier.ok_or_else(|| format!("{account} has no password yet"))?;
+        if verifier.app_passwords.iter().any(|app| app.name == added.name) {
+            return Err(format!("{account} has an app password called {:?}", added.name));
+        }
+        if verifier.app_passwords.len() >= APP_PASSWORDS {
+            return Err(format!("{account} has {APP_PASSWORDS} app passwords; remove one first"));
+        }
+        verifier.app_passwords.push(added);
+        Ok(())
+    }
+
+    /// Removes an app password; whether there was one of that name.
+    pub(crate) fn remove_app_password(&mut self, account: &Address, name: &str) -> bool {
+        let Some(verifier) = self.by_account.get_mut(account) else { return false };
+        let before = verifier.app_passwords.len();
+        verifier.app_passwords.retain(|app| app.name != name);
+        verifier.app_passwords.len() < before
+    }
+
     pub(crate) fn remove(&mut self, account: &Address) {
         self.by_account.remove(account);
     }

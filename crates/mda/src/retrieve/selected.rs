@@ -283,17 +283,27 @@ impl Selected {
 
     /// New keywords are told before the flags that hold them (RFC 3501 §7.2.6).
     fn tell_keywords(&mut self, machine: &mut Server) {
-        if self.view.keywords().all().len() != self.keywords {
-            self.keywords = self.view.keywords().all().len();
-            machine.untagged(&Untagged::Flags(self.known_flags()));
+        let view = self.view.clone();
+        self.tell_keywords_of(&view, machine);
+    }
+
+    /// The same, before the flags of letters as they are now are told.
+    pub(super) fn tell_new_keywords(&mut self, machine: &mut Server) {
+        let now = self.mailbox.view();
+        self.tell_keywords_of(&now, machine);
+    }
+
+    fn tell_keywords_of(&mut self, view: &View, machine: &mut Server) {
+        let count = view.keywords().all().len();
+        if count != self.keywords {
+            self.keywords = count;
+            machine.untagged(&Untagged::Flags(flags_of(view)));
         }
     }
 
     /// Every flag that the mailbox knows.
     pub(super) fn known_flags(&self) -> Vec<Flag> {
-        let system = convert::SYSTEM.map(|(_, flag)| flag);
-        let keywords = self.view.keywords().all().iter().filter_map(convert::wire_keyword);
-        system.into_iter().chain(keywords).collect()
+        flags_of(&self.view)
     }
 
     /// Refuses what a mailbox opened with EXAMINE does not allow.
@@ -306,6 +316,12 @@ impl Selected {
             )),
         }
     }
+}
+
+fn flags_of(view: &View) -> Vec<Flag> {
+    let system = convert::SYSTEM.map(|(_, flag)| flag);
+    let keywords = view.keywords().all().iter().filter_map(convert::wire_keyword);
+    system.into_iter().chain(keywords).collect()
 }
 
 /// A number of letters for the wire; UIDs have 32 bits, so there are no more letters.

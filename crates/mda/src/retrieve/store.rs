@@ -63,6 +63,9 @@ impl Session {
         told: &Told<'_>,
     ) -> Result<bool, Failure> {
         let mut gone = false;
+        if let Some(selected) = &mut self.selected {
+            selected.tell_new_keywords(self.driver.machine());
+        }
         let places = self.selected()?.places(numbering, set)?;
         for place in places.into_iter().flat_map(|(from, to)| from..to) {
             let selected = self.selected()?;

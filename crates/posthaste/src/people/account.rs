@@ -54,6 +54,9 @@ enum Verb {
         #[command(flatten)]
         place: Where,
     },
+    /// Passwords for one device or program each
+    #[command(name = "app-password", subcommand)]
+    AppPassword(super::app_password::Verb),
     /// Shows or changes how much a mailbox may hold
     #[command(after_help = "Example:\n  posthaste account quota carol@example.org 2GB\n  \
         posthaste account quota carol@example.org --bytes none --letters 100000")]
@@ -145,6 +148,7 @@ fn verb(verb: &Verb) -> Result<Exit, Fatal> {
             people.change(|draft| draft.set_password(address, verifier))?;
             done(place, "changed the password of", &existing(&people, address)?);
         }
+        Verb::AppPassword(verb) => super::app_password::run(verb)?,
         Verb::Quota { address, size, quota, place } => {
             let people = People::open(place)?;
             let quota = QuotaArgs { bytes: size.or(quota.bytes), letters: quota.letters };
@@ -170,7 +174,7 @@ fn verb(verb: &Verb) -> Result<Exit, Fatal> {
     Ok(Exit::Done)
 }
 
-fn existing(people: &People, address: &Address) -> Result<Account, Fatal> {
+pub(super) fn existing(people: &People, address: &Address) -> Result<Account, Fatal> {
     let snapshot = people.snapshot()?;
     let account = snapshot.account(address);
     account.map(|account| account.as_ref().clone()).ok_or_else(|| {

@@ -3,6 +3,7 @@
 
 mod account;
 mod alias;
+mod app_password;
 mod domain;
 mod notify;
 mod password;
