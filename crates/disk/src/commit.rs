@@ -8,6 +8,7 @@
 //!
 //! It knows nothing of letters. The stores are `queue` and `mailbox`.
 
+mod gather;
 mod syncer;
 mod ticket;
 
@@ -17,15 +18,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::disk::{Disk, FileSystem, Mode, Result};
 use crate::limits::{
-    BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, LAY_OUT_SLICE, LAZY_COMMIT,
-    LOG_RESTARTS,
+    BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, GATHER_SLICE, LAY_OUT_IDLE,
+    LAY_OUT_SLICE, LAZY_COMMIT, LOG_RESTARTS,
 };
 use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery, Sequence};
+use gather::Gather;
 use syncer::Syncer;
 use ticket::{Inbox, Pending, Reply};
 
@@ -115,6 +118,12 @@ pub trait Store: Send + 'static {
     /// Writes at most `items` published changes to their files, without syncs.
     fn lay_out(&mut self, items: usize) -> Result<LaidOut>;
 
+    /// Whether files are wanted soon: then they are laid out as soon as nobody asks for a moment,
+    /// long before the checkpoint. Not where most changes are overtaken before it.
+    fn wants_files_soon(&self) -> bool {
+        false
+    }
+
     /// All that was laid out when the sync began is durable: files that were replaced can go,
     /// memory can be given back.
     fn checkpointed(&mut self);
@@ -154,6 +163,10 @@ pub struct GroupCommit<S: Store> {
     oldest: Option<Duration>,
     newest: Duration,
     last_batch: usize,
+    /// Something is published and not laid out for sure.
+    unlaid: bool,
+    /// Set where the loop has a thread of its own.
+    gather: Option<Gather>,
     phase: Phase,
     syncer: Option<Syncer>,
     /// When lay-out may be tried again after an error.
@@ -205,6 +218,8 @@ impl<S: Store> GroupCommit<S> {
             oldest: None,
             newest: Duration::ZERO,
             last_batch: 0,
+            unlaid: false,
+            gather: None,
             phase: Phase::Collecting,
             syncer: None,
             stalled: None,
@@ -225,8 +240,14 @@ impl<S: Store> GroupCommit<S> {
             return self.refuse_all(&error);
         }
         if self.has_requests() {
-            self.batch(now);
-            return Step::Worked;
+            return match self.company(now) {
+                None => {
+                    self.batch(now);
+                    Step::Worked
+                }
+                Some(_) if self.meanwhile(now) => Step::Worked,
+                Some(wait) => Step::Idle(wait),
+            };
         }
         if self.lazy_since.is_some_and(|since| now >= since + LAZY_COMMIT) {
             self.commit_lazy();
@@ -237,15 +258,12 @@ impl<S: Store> GroupCommit<S> {
             return Step::Worked;
         }
         match self.phase {
-            Phase::Syncing(barrier) => match self.syncer.as_ref().and_then(Syncer::poll) {
-                Some(synced) => {
-                    self.synced(barrier, synced);
-                    Step::Worked
-                }
-                None => Step::Idle(self.options.checkpoint_idle),
+            Phase::Syncing(barrier) => match self.poll_sync(barrier) {
+                true => Step::Worked,
+                false => Step::Idle(self.options.checkpoint_idle),
             },
             Phase::LayingOut if !self.is_stalled(now) => {
-                self.lay_out(now);
+                self.lay_out(now, LAY_OUT_SLICE);
                 Step::Worked
             }
             _ if !self.is_stalled(now) && self.checkpoint_due(now) => {
@@ -253,6 +271,10 @@ impl<S: Store> GroupCommit<S> {
                 Step::Worked
             }
             _ if !self.inbox.is_open() => self.close(),
+            Phase::Collecting if self.files_due(now) => {
+                self.slice(now, LAY_OUT_SLICE);
+                Step::Worked
+            }
             _ => Step::Idle(self.until_next(now)),
         }
     }
@@ -276,6 +298,7 @@ impl<S: Store> GroupCommit<S> {
         let inbox = self.inbox.clone();
         let nudge = self.inbox.clone();
         let filesystem = self.filesystem.clone();
+        self.gather = Some(Gather::default());
         self.syncer = Some(Syncer::spawn(name, filesystem, Box::new(move || nudge.nudge()))?);
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -289,8 +312,11 @@ impl<S: Store> GroupCommit<S> {
         loop {
             match self.step(start.elapsed()) {
                 Step::Worked => {}
-                Step::Idle(longest) => self.inbox.wait(longest),
-                Step::Failed => self.inbox.wait(FAILED_NAP),
+                Step::Idle(longest) => {
+                    let wanted = if self.inbox.is_empty() { 1 } else { self.wanted() };
+                    self.inbox.wait(longest, wanted);
+                }
+                Step::Failed => self.inbox.wait(FAILED_NAP, 1),
                 Step::Closed => break,
             }
         }
@@ -298,6 +324,20 @@ impl<S: Store> GroupCommit<S> {
 
     fn has_requests(&self) -> bool {
         !self.held.is_empty() || !self.inbox.is_empty()
+    }
+
+    /// How many requests a batch is worth.
+    fn wanted(&self) -> usize {
+        self.gather.as_ref().map_or(1, Gather::wanted)
+    }
+
+    /// How much longer those that wait are to wait for others.
+    fn company(&mut self, now: Duration) -> Option<Duration> {
+        if !self.held.is_empty() || !self.inbox.is_open() {
+            return None;
+        }
+        let waiting = self.inbox.len();
+        self.gather.as_mut()?.wait(waiting, now)
     }
 
     /// Stages what waits, commits it once, publishes and answers.
@@ -333,28 +373,43 @@ impl<S: Store> GroupCommit<S> {
         }
         self.last_batch = waiting.len();
         if durable {
-            if let Err(error) = self.log.commit() {
+            let begun = self.gather.as_ref().map(|_| Instant::now());
+            let committed = self.log.commit();
+            self.gathered(begun.map(|begun| begun.elapsed()));
+            if let Err(error) = committed {
                 return self.abandon(waiting, &error);
             }
             self.lazy_since = None;
         } else if lazy {
             self.lazy_since.get_or_insert(now);
         }
+        if !durable {
+            self.gathered(None);
+        }
         if durable || lazy {
+            self.unlaid = true;
             self.oldest.get_or_insert(now);
             self.newest = now;
         }
+        // All have their answers before the first is woken: whoever it is finds the others ready.
+        let mut sleepers = Sleepers(Vec::with_capacity(waiting.len()));
         for one in waiting {
-            match one {
-                Waiting::Staged(staged, reply) => reply.answer(Ok(self.store.publish(staged))),
-                Waiting::Answer(answer, reply) => reply.answer(Ok(answer)),
-            }
+            sleepers.0.extend(match one {
+                Waiting::Staged(staged, reply) => {
+                    reply.answer_unwoken(Ok(self.store.publish(staged)))
+                }
+                Waiting::Answer(answer, reply) => reply.answer_unwoken(Ok(answer)),
+            });
+        }
+        drop(sleepers);
+        if let Phase::Syncing(barrier) = self.phase {
+            self.poll_sync(barrier);
         }
         // Under load the files follow in slices too, or the log would fill before they are done.
         if self.checkpoint_due(now) && !self.is_stalled(now) {
             match self.phase {
                 Phase::Collecting => self.phase = Phase::LayingOut,
-                Phase::LayingOut => self.lay_out(now),
+                Phase::LayingOut => self.lay_out(now, LAY_OUT_SLICE.max(2 * self.last_batch)),
                 Phase::Syncing(_) | Phase::Failed(_) => {}
             }
         }
@@ -388,36 +443,80 @@ impl<S: Store> GroupCommit<S> {
         false
     }
 
+    /// A batch was made: what it shows of those who ask.
+    fn gathered(&mut self, barrier: Option<Duration>) {
+        if let Some(gather) = &mut self.gather {
+            gather.done(self.last_batch, self.inbox.len(), barrier);
+        }
+    }
+
+    /// Whether the store wants its files now, though no checkpoint is due.
+    fn files_due(&self, now: Duration) -> bool {
+        self.unlaid
+            && self.store.wants_files_soon()
+            && !self.is_stalled(now)
+            && now >= self.newest + LAY_OUT_IDLE
+    }
+
+    /// Uses the time in which a batch waits for company. `false`: there is nothing to do.
+    fn meanwhile(&mut self, now: Duration) -> bool {
+        match self.phase {
+            Phase::LayingOut if !self.is_stalled(now) => {
+                self.lay_out(now, GATHER_SLICE);
+                true
+            }
+            Phase::Syncing(barrier) => self.poll_sync(barrier),
+            _ => false,
+        }
+    }
+
+    /// Looks whether the sync of the file system is done.
+    fn poll_sync(&mut self, barrier: Barrier) -> bool {
+        let Some(synced) = self.syncer.as_ref().and_then(Syncer::poll) else {
+            return false;
+        };
+        self.synced(barrier, synced);
+        true
+    }
+
     /// One slice of lay-out; after the last one the sync begins.
-    fn lay_out(&mut self, now: Duration) {
+    fn lay_out(&mut self, now: Duration, items: usize) {
+        if self.slice(now, items) != Some(LaidOut::All) {
+            return;
+        }
+        let barrier = self.log.barrier();
+        self.oldest = None;
+        match &self.syncer {
+            Some(syncer) => {
+                syncer.begin();
+                self.phase = Phase::Syncing(barrier);
+            }
+            None => {
+                let synced = self.filesystem.sync();
+                self.synced(barrier, synced);
+            }
+        }
+    }
+
+    /// One slice of lay-out; `None` where it failed.
+    fn slice(&mut self, now: Duration, items: usize) -> Option<LaidOut> {
         // Nothing is shown in the files before it is durable in the log.
         self.commit_lazy();
         if let Phase::Failed(_) = self.phase {
-            return;
+            return None;
         }
-        let items = LAY_OUT_SLICE.max(2 * self.last_batch);
         match self.store.lay_out(items) {
-            Ok(LaidOut::More) => self.stalled = None,
-            Ok(LaidOut::All) => {
+            Ok(done) => {
                 self.stalled = None;
-                let barrier = self.log.barrier();
-                self.oldest = None;
-                match &self.syncer {
-                    Some(syncer) => {
-                        syncer.begin();
-                        self.phase = Phase::Syncing(barrier);
-                    }
-                    None => {
-                        let synced = self.filesystem.sync();
-                        self.synced(barrier, synced);
-                    }
-                }
+                self.unlaid = done == LaidOut::More;
+                Some(done)
             }
             Err(error) => {
                 // Those too who asked since: nothing may become better for a long time.
                 self.settling.extend(self.inbox.take_settlers());
                 self.settling.drain(..).for_each(|reply| reply.answer(Err(error.clone())));
                 self.stalled = Some((now + STALL, error));
+                None
             }
         }
     }
@@ -461,6 +560,7 @@ impl<S: Store> GroupCommit<S> {
             self.log.commit()?;
         }
         while self.store.lay_out(usize::MAX)? == LaidOut::More {}
+        self.unlaid = false;
         let barrier = self.log.barrier();
         let synced = self.filesystem.sync();
         self.synced(barrier, synced);
@@ -526,7 +626,10 @@ impl<S: Store> GroupCommit<S> {
 
     fn until_next(&self, now: Duration) -> Duration {
         let lazy = self.lazy_since.map(|since| since + LAZY_COMMIT);
+        let soon =
+            (self.unlaid && self.store.wants_files_soon()).then_some(self.newest + LAY_OUT_IDLE);
         let idle = self.oldest.map(|_| self.newest + self.options.checkpoint_idle);
+        let idle = soon.or(idle);
         let stalled = self.stalled.as_ref().map(|(until, _)| *until);
         let next = match stalled.filter(|until| now < *until) {
             Some(until) => lazy.map_or(until, |lazy| lazy.min(until)),
@@ -563,6 +666,15 @@ impl<S: Store> GroupCommit<S> {
         let waiting = self.held.drain(..).chain(self.inbox.take(usize::MAX));
         waiting.for_each(|pending| pending.reply.answer(Err(refusal.clone())));
         if self.inbox.is_open() { Step::Failed } else { Step::Closed }
+    }
+}
+
+/// Those who have their answers and sleep: woken when this is dropped, so also by a panic.
+struct Sleepers(Vec<Waker>);
+
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 

@@ -40,6 +40,21 @@ pub const LOG_RESTARTS: u32 = 3;
 /// Requests that wait for the committer at most, before senders wait for room.
 pub const WAITING_REQUESTS: usize = 1024;
 
+/// How many barriers' time a batch waits at most for those who asked together with it before: one
+/// barrier less is what their company saves each of them.
+pub const GATHER_BARRIERS: u32 = 3;
+
+/// Longest wait of a batch for company, whatever a barrier takes: on a disk that needs longer,
+/// enough come while the barrier is waited for.
+pub const GATHER_MOST: Duration = Duration::from_millis(2);
+
+/// Items laid out at once while a batch waits for company.
+pub const GATHER_SLICE: usize = 4;
+
+/// How long nothing must have happened before files are laid out where the store wants them soon;
+/// without a sync, which comes with the checkpoint.
+pub const LAY_OUT_IDLE: Duration = Duration::from_millis(20);
+
 /// Items a store is asked to lay out between two batches, so that the next batch never waits
 /// long.
 pub const LAY_OUT_SLICE: usize = 16;

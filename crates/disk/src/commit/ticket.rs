@@ -58,6 +58,8 @@ struct State<R, A> {
     /// Tickets that wait for room.
     outside: Vec<Waker>,
     open: bool,
+    /// How many requests wake the loop; nobody needs waking while it works.
+    wakes_at: usize,
     /// The loop is to look around although nothing has come in.
     nudged: bool,
     /// Those who want everything laid out.
@@ -104,6 +106,7 @@ impl<R, A> Submitter<R, A> {
             waiting: VecDeque::new(),
             outside: Vec::new(),
             open: true,
+            wakes_at: usize::MAX,
             nudged: false,
             settlers: Vec::new(),
         };
@@ -150,7 +153,7 @@ impl<R, A> Inbox<R, A> {
         let mut state = guard(&self.state);
         if !state.open {
             drop(state);
-            slot.put(Err(closed()));
+            slot.put(Err(closed())).into_iter().for_each(Waker::wake);
             return None;
         }
         if state.waiting.len() >= WAITING_REQUESTS {
@@ -160,8 +163,11 @@ impl<R, A> Inbox<R, A> {
             return Some(request);
         }
         state.waiting.push_back(Pending { request, reply: Reply { slot: slot.clone() } });
+        let wakes = state.waiting.len() >= state.wakes_at;
         drop(state);
-        self.arrived.notify_one();
+        if wakes {
+            self.arrived.notify_one();
+        }
         None
     }
 
@@ -194,16 +200,22 @@ impl<R, A> Inbox<R, A> {
         guard(&self.state).waiting.is_empty()
     }
 
-    /// Sleeps until something waits, the inbox is closed, or `longest` has passed.
-    pub(crate) fn wait(&self, longest: Duration) {
-        let state = guard(&self.state);
+    pub(crate) fn len(&self) -> usize {
+        guard(&self.state).waiting.len()
+    }
+
+    /// Sleeps until `wanted` requests wait, the inbox is closed, or `longest` has passed.
+    pub(crate) fn wait(&self, longest: Duration, wanted: usize) {
+        let mut state = guard(&self.state);
+        state.wakes_at = wanted;
         let idle =
-            |state: &mut State<R, A>| state.waiting.is_empty() && state.open && !state.nudged;
+            |state: &mut State<R, A>| state.waiting.len() < wanted && state.open && !state.nudged;
         let (mut state, _) = self
             .arrived
             .wait_timeout_while(state, longest, idle)
             .unwrap_or_else(PoisonError::into_inner);
         state.nudged = false;
+        state.wakes_at = usize::MAX;
     }
 
     pub(crate) fn has_settlers(&self) -> bool {
@@ -223,28 +235,29 @@ impl<R, A> Inbox<R, A> {
 
 impl<A> Reply<A> {
     pub(crate) fn answer(self, answer: Result<A, Error>) {
-        self.slot.put(answer);
+        self.slot.put(answer).into_iter().for_each(Waker::wake);
+    }
+
+    /// Answers; whoever waits is woken by the caller, when all of a batch have their answers.
+    pub(crate) fn answer_unwoken(self, answer: Result<A, Error>) -> Option<Waker> {
+        self.slot.put(answer)
     }
 }
 
 impl<A> Drop for Reply<A> {
     fn drop(&mut self) {
-        self.slot.put(Err(closed()));
+        self.slot.put(Err(closed())).into_iter().for_each(Waker::wake);
     }
 }
 
 impl<A> Slot<A> {
-    /// The first answer counts.
-    fn put(&self, answer: Result<A, Error>) {
+    /// The first answer counts. Gives who is to be woken.
+    fn put(&self, answer: Result<A, Error>) -> Option<Waker> {
         let mut state = guard(&self.state);
         if state.answer.is_none() {
             state.answer = Some(answer);
         }
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        state.waker.take()
     }
 }
 

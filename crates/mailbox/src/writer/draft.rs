@@ -30,7 +30,9 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) enum Undo {
     Mailbox(Address, Box<State>),
-    Account(AccountId, Box<AccountState>, Usage),
+    /// The list of an account, kept by what changes it.
+    Account(AccountId, Box<AccountState>),
+    Usage(AccountId, Usage),
     /// The account had not been touched before.
     Forget(AccountId),
     Repeat(Address, RepeatKey),
@@ -80,7 +82,7 @@ impl Staged {
         for undo in &self.undo {
             match undo {
                 Undo::Mailbox(address, _) => mailboxes.push(address.clone()),
-                Undo::Account(id, ..) => accounts.push(id.clone()),
+                Undo::Usage(id, _) => accounts.push(id.clone()),
                 _ => {}
             }
         }
@@ -144,7 +146,12 @@ impl Writer {
         change: AccountChange,
     ) -> Result<()> {
         self.keep_account(draft, id)?;
+        let kept = |undo: &Undo| matches!(undo, Undo::Account(of, _) if of == id);
+        let is_kept = draft.undo.iter().any(kept);
         let account = self.account_mut(id)?;
+        if !is_kept {
+            draft.undo.push(Undo::Account(id.clone(), Box::new(account.state.clone())));
+        }
         let serial = account.state.serial + 1;
         account.state.apply(serial, &change);
         account.listed = None;
@@ -154,13 +161,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps the account as it was before this draft.
+    /// Keeps what an account holds as it was before this draft.
     fn keep_account(&mut self, draft: &mut Draft, id: &AccountId) -> Result<()> {
-        let kept = |undo: &Undo| matches!(undo, Undo::Account(of, ..) if of == id);
+        let kept = |undo: &Undo| matches!(undo, Undo::Usage(of, _) if of == id);
         if !draft.undo.iter().any(kept) {
-            let account = self.account_mut(id)?;
-            let state = Box::new(account.state.clone());
-            draft.undo.push(Undo::Account(id.clone(), state, account.usage));
+            let usage = self.account_mut(id)?.usage;
+            draft.undo.push(Undo::Usage(id.clone(), usage));
         }
         Ok(())
     }
@@ -177,11 +183,15 @@ impl Writer {
                         (open.state.uid_next, open.state.modseq) = given;
                     }
                 }
-                Undo::Account(id, state, usage) => {
+                Undo::Usage(id, usage) => {
+                    if let Ok(account) = self.account_mut(&id) {
+                        account.usage = usage;
+                    }
+                }
+                Undo::Account(id, state) => {
                     let Ok(account) = self.account_mut(&id) else { continue };
                     let AccountState { serial, last_id, last_uid_validity, .. } = account.state;
                     account.state = *state;
-                    account.usage = usage;
                     account.listed = None;
                     if numbers == Numbers::Keep {
                         account.state.serial = serial;

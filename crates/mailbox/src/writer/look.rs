@@ -132,6 +132,10 @@ impl Writer {
 
     /// We are about to change a Maildir: has anybody else since we last looked?
     pub(super) fn own_change_begins(&mut self, of: &Address, maildir: &Path) {
+        // Nobody has looked, or the next look will be thorough anyway.
+        if self.open_mut(of).is_ok_and(|open| open.seen.is_none()) {
+            return;
+        }
         let times = times(self.disk.as_ref(), maildir).ok();
         if let Ok(open) = self.open_mut(of)
             && open.seen.is_some_and(|seen| Some(seen.times) != times)
@@ -142,6 +146,9 @@ impl Writer {
 
     /// We have changed it: that alone is no reason to look.
     pub(super) fn own_change_ends(&mut self, of: &Address, maildir: &Path) {
+        if self.open_mut(of).is_ok_and(|open| open.seen.is_none()) {
+            return;
+        }
         let times = times(self.disk.as_ref(), maildir).ok();
         if let Ok(open) = self.open_mut(of)
             && let (Some(seen), Some(times)) = (&mut open.seen, times)

@@ -382,6 +382,11 @@ impl Store for Writer {
         self.lay_out_slice(items)
     }
 
+    /// Other Maildir programs see letters as files.
+    fn wants_files_soon(&self) -> bool {
+        true
+    }
+
     fn checkpointed(&mut self) {
         self.clear_leaving();
         self.forget_idle();
