@@ -1,5 +1,5 @@
-//! The way of a name, step by step, for people who want to see where their letters go. It follows the
-//! rules of `snapshot`, which decide; this only tells.
+//! The way of a name, step by step, for people who want to see where their letters go. It follows
+//! the rules of `snapshot`, which decide; this only tells.
 
 use std::collections::HashSet;
 use std::fmt;

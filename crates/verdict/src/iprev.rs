@@ -1,4 +1,5 @@
-//! Does the address have a name that leads back to it (RFC 8601 §3)? Most senders of junk have none.
+//! Does the address have a name that leads back to it (RFC 8601 §3)? Most senders of junk have
+//! none.
 //! What follows is for the caller.
 
 use std::net::IpAddr;

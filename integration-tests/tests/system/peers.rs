@@ -52,14 +52,17 @@ fn both_ways(name: &str, start: Start, tls: Tls) {
     let to = peer.recipients.first().expect("it has mailboxes").clone();
     let text = letter("alice@example.test", &to, "to-the-peer");
     let reply = submit(&there, "alice@example.test", &[&to], &text);
-    let maildir = peer.maildirs.first().expect("it has mailboxes").join("new");
-    let stored = wait::until("the letter is at the peer", || {
-        let entry = std::fs::read_dir(&maildir).ok()?.flatten().next()?;
-        std::fs::read_to_string(entry.path()).ok()
-    });
+    let id = reply.split_whitespace().nth(2).expect("a journey id");
+    let look = || {
+        let folders = peer.maildirs.iter().flat_map(|it| [it.clone(), it.join("new")]);
+        let files = folders.flat_map(|it| std::fs::read_dir(it).into_iter().flatten().flatten());
+        let mut texts = files.filter_map(|it| std::fs::read_to_string(it.path()).ok());
+        texts.find(|text| text.contains("to-the-peer"))
+    };
+    let stored = wait::try_within(std::time::Duration::from_secs(20), look);
+    let stored = stored.unwrap_or_else(|| panic!("not there: {:#?}", there.json(&["trace", id])));
     assert!(stored.contains("Subject: to-the-peer"), "{stored}");
     wait::until("our queue is empty", || there.queue().is_empty().then_some(()));
-    let id = reply.split_whitespace().nth(2).expect("a journey id");
     let events = there.json(&["trace", id]);
     let encrypted = events.iter().any(|event| event["kind"] == "tls");
     assert_eq!(encrypted, tls == Tls::Offered, "{events:#?}");

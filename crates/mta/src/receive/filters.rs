@@ -21,7 +21,7 @@ use crate::limits::FILTER_CONNECT;
 pub(super) struct Sample<'a> {
     pub(super) guest: &'a Guest,
     pub(super) sender: String,
-    pub(super) recipients: &'a [String],
+    pub(super) recipients: Vec<String>,
     /// The header block as it came.
     pub(super) block: &'a [u8],
     pub(super) body: &'a Body,
@@ -87,7 +87,7 @@ impl Desk {
             ip: Some(sample.guest.ip),
             helo: &sample.guest.helo,
             sender: &sample.sender,
-            recipients: sample.recipients,
+            recipients: &sample.recipients,
             id: &sample.id,
         };
         let asked = rspamd::check(stream, question);
@@ -113,7 +113,7 @@ impl Desk {
             host: &name.unwrap_or_else(|| format!("[{}]", sample.guest.ip)),
             helo: &sample.guest.helo,
             sender: &sample.sender,
-            recipients: sample.recipients,
+            recipients: &sample.recipients,
             id: &sample.id,
             receiver: sample.receiver,
         };

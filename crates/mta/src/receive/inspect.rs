@@ -10,7 +10,7 @@ use bytes::Bytes;
 use disk::Body;
 use message::{authentication_results, header};
 use net::dns::Resolver;
-use protocol::address::ReversePath;
+use protocol::address::{Address, ReversePath};
 use protocol::journey::JourneyId;
 use protocol::rejection::{Fault, Rejection};
 use protocol::reply::{EnhancedCode, ReplyCode};
@@ -21,10 +21,10 @@ use verdict::dkim;
 use verdict::lookup::{Asked, Asking, Dns, Inquiry, Source};
 use verdict::milter::{self, Change};
 
-use super::Desk;
 use super::filters::{Filtered, Sample};
 use super::guard::{self, Listed};
 use super::handover::Proven;
+use super::{Desk, Door};
 use crate::courier::{Journal, Transport};
 
 /// Asks whomever the transport asks now, so that a reload counts here too.
@@ -70,12 +70,20 @@ pub(super) struct Inspected {
     pub(super) discard: Option<String>,
 }
 
+impl Inspected {
+    /// Nobody asked: our own agents prove who sends, others do not.
+    pub(super) fn unasked(body: &Body, door: Door) -> Self {
+        let proven = if door == Door::Relay { Proven::Yes } else { Proven::No };
+        Inspected { fields: Vec::new(), body: body.clone(), proven, hold: None, discard: None }
+    }
+}
+
 /// A letter that was taken in and is not answered yet.
 pub(super) struct Suspect<'a> {
     pub(super) journey: JourneyId,
     pub(super) sender: &'a ReversePath,
     /// As the client named them.
-    pub(super) recipients: &'a [String],
+    pub(super) recipients: &'a [Address],
     /// The header block.
     pub(super) block: &'a [u8],
     pub(super) body: &'a Body,
@@ -148,7 +156,7 @@ impl Desk {
         let sample = Sample {
             guest: &guest,
             sender: suspect.sender.address().map(ToString::to_string).unwrap_or_default(),
-            recipients: suspect.recipients,
+            recipients: suspect.recipients.iter().map(ToString::to_string).collect(),
             block: suspect.block,
             body: suspect.body,
             id: suspect.journey.to_string(),

@@ -104,23 +104,16 @@ pub(super) async fn take(
     if received::hops(block) > config.mta.max_hops as usize {
         return Err(Rejection::loop_detected());
     }
+    let suspect = Suspect {
+        journey: incoming.journey,
+        sender: &incoming.mail.path,
+        recipients: &incoming.envelope.named,
+        block,
+        body: &body,
+    };
     let Inspected { fields, body, proven, hold, discard } = match incoming.guest {
-        Some(guest) => {
-            let recipients: Vec<String> =
-                incoming.envelope.named.iter().map(ToString::to_string).collect();
-            let suspect = Suspect {
-                journey: incoming.journey,
-                sender: &incoming.mail.path,
-                recipients: &recipients,
-                block,
-                body: &body,
-            };
-            desk.inspect(guest, suspect, &config, &journal).await?
-        }
-        None => {
-            let proven = if incoming.door == Door::Relay { Proven::Yes } else { Proven::No };
-            Inspected { fields: Vec::new(), body, proven, hold: None, discard: None }
-        }
+        Some(guest) => desk.inspect(guest, suspect, &config, &journal).await?,
+        None => Inspected::unasked(&body, incoming.door),
     };
     if let Some(filter) = discard {
         // It never becomes ours: the ledger does not know it, the journey does.

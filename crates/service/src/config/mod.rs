@@ -80,8 +80,8 @@ pub struct Listen {
     pub bind: Vec<IpAddr>,
     /// Added to each port, so that tests and labs need no root.
     pub port_offset: u16,
-    /// Addresses and networks of load balancers that say by the PROXY protocol who is connected; they
-    /// must say it.
+    /// Addresses and networks of load balancers that say by the PROXY protocol who is connected;
+    /// they must say it.
     pub proxy_from: Vec<NetworkRange>,
     /// Addresses and networks of servers that say by XCLIENT, at port 25, who their client is.
     pub xclient_from: Vec<NetworkRange>,

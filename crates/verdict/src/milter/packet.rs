@@ -1,5 +1,5 @@
-//! Packets of the milter protocol: built for the steps of a letter, read for the replies. A packet is
-//! its length, a command, and data.
+//! Packets of the milter protocol: built for the steps of a letter, read for the replies. A packet
+//! is its length, a command, and data.
 
 use std::net::IpAddr;
 

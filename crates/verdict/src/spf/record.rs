@@ -1,5 +1,5 @@
-//! The text of an SPF record as terms (RFC 7208 §4.6.1 and §12). A record is right as a whole or not
-//! at all: a fault anywhere is found here, before anything is asked. It evaluates nothing.
+//! The text of an SPF record as terms (RFC 7208 §4.6.1 and §12). A record is right as a whole or
+//! not at all: a fault anywhere is found here, before anything is asked. It evaluates nothing.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
