@@ -31,6 +31,16 @@ impl Authority {
         &self.pem
     }
 
+    /// A certificate for a name, good from the first to the second year, and its key, PEM.
+    pub fn sign(&self, name: &str, years: (i32, i32)) -> (String, String) {
+        let pair = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a host name");
+        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+        let signed = params.signed_by(&pair, &self.issuer).expect("a certificate can be signed");
+        (signed.pem(), pair.serialize_pem())
+    }
+
     /// Writes a certificate for the host (its name and its address) and its key, PEM.
     pub fn issue(&self, host: &str, address: &Address, certificate: &Path, key: &Path) {
         let pair = KeyPair::generate().expect("a key can be made");

@@ -15,6 +15,7 @@ pub mod dialogue;
 pub mod dns;
 pub mod instance;
 pub mod process;
+pub mod receiver;
 pub mod source;
 pub mod wait;
 

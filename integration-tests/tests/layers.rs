@@ -35,8 +35,8 @@ const TABLE: &[Row] = &[
         1,
         "net",
         "protocol",
-        "bytes flate2 hickory-resolver rustix rustls rustls-native-certs serde serde_json tokio \
-         tokio-rustls tracing",
+        "bytes flate2 hickory-resolver rustix rustls rustls-native-certs serde serde_json sha2 \
+         tokio tokio-rustls tracing",
     ),
     row(
         2,

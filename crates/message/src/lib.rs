@@ -29,6 +29,7 @@ pub mod preview;
 pub mod received;
 pub mod scan;
 pub mod search;
+pub mod seven_bit;
 pub mod thread;
 pub mod transfer;
 pub mod values;

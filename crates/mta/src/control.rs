@@ -3,6 +3,7 @@
 //! ([`letters_on_disk`]).
 
 mod act;
+mod batch;
 mod facts;
 mod shape;
 mod show;
@@ -19,6 +20,7 @@ use service::ledger::{self, AskCustody};
 
 use crate::relay::Relay;
 pub use act::{Acted, AskAct, Verb};
+pub use batch::{AskExport, AskImport, Batched};
 pub use facts::of_queue as facts;
 pub use shape::{AGES, AskShape, Shape, ShapeRow};
 pub use show::{AskLetter, AskLetters, Filter, LetterPage, QueueLetter, QueueRecipient};
@@ -59,6 +61,16 @@ pub(crate) fn answer(context: &Context, relay: &Arc<Relay>) {
     control.on::<AskAct, _, _>(move |ask| {
         let relay = asked.clone();
         async move { act::act(&relay, ask).await }
+    });
+    let asked = relay.clone();
+    control.on::<AskExport, _, _>(move |ask| {
+        let relay = asked.clone();
+        async move { batch::export(&relay, ask).await }
+    });
+    let asked = relay.clone();
+    control.on::<AskImport, _, _>(move |ask| {
+        let relay = asked.clone();
+        async move { batch::import(&relay, ask).await }
     });
     let asked = relay.clone();
     control.on_stream::<AskCustody, _, _>(move |_, respond| {

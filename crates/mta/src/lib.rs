@@ -12,10 +12,12 @@ mod bounce;
 pub mod control;
 mod courier;
 mod limits;
+mod policy;
 mod random;
 pub mod reason;
 mod receive;
 mod relay;
+mod returns;
 pub mod sign;
 
 use std::sync::Arc;

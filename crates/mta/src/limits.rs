@@ -47,11 +47,17 @@ pub(crate) const LINES_BEFORE: usize = 8;
 /// Letters of the queue that are worked on at once; the rest waits on disk and in the schedule.
 pub(crate) const ACTIVE_LETTERS: usize = 500;
 
-/// Trips to next hops under way at once.
-pub(crate) const TRIPS: usize = 100;
+/// Trips along one way at once in the beginning, and after it could not be reached.
+pub(crate) const TRIPS_FIRST: usize = 2;
 
-/// Trips along one way at once: receivers count connections.
-pub(crate) const TRIPS_PER_WAY: usize = 20;
+/// How long a letter rests when enough others wait for its way: where trips go well, and where they
+/// do not.
+pub(crate) const CROWDED: Duration = Duration::from_millis(100);
+pub(crate) const CROWDED_SLOW: Duration = Duration::from_millis(500);
+
+/// How long nothing is sent to a way that asked for fewer: first, doubled each time, at most.
+pub(crate) const PAUSE_FIRST: Duration = Duration::from_secs(2);
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// How long a way that could not be reached is left alone at most.
 pub(crate) const UNWELL: Duration = Duration::from_secs(60);
@@ -68,3 +74,30 @@ pub(crate) const REPORTED_HEADER: usize = 32 * 1024;
 
 /// Longest nap of the queue runner; everything that matters wakes it.
 pub(crate) const NAP: Duration = Duration::from_secs(30);
+
+/// Domains whose MTA-STS policies are held in memory; the others' are on disk.
+pub(crate) const STS_DOMAINS: usize = 10_000;
+
+/// How long a web server that gave no policy is left alone (RFC 8461 §3.3: at least five minutes).
+pub(crate) const STS_RETRY: Duration = Duration::from_secs(300);
+
+/// Domains whose TLS level is remembered; beyond it those that were not written to for longest are
+/// forgotten.
+pub(crate) const LEVELS: usize = 50_000;
+
+/// How often what was learnt of TLS levels is written to disk, at most.
+pub(crate) const LEVELS_EVERY: Duration = Duration::from_secs(5);
+
+/// How long it is believed that the name servers can, or cannot, prove by DNSSEC.
+pub(crate) const DNSSEC_PROBE: Duration = Duration::from_secs(600);
+
+/// Bytes of a letter that is given back whole, where its sender asks for that (RFC 3461 §4.3:
+/// larger ones may be reduced to their header).
+pub(crate) const REPORTED_WHOLE: u64 = 256 * 1024;
+
+/// Bytes of a letter that is re-encoded in memory for a hop without 8BITMIME.
+pub(crate) const ADAPTED: u64 = 32 * 1024 * 1024;
+
+/// Addresses that have sent letters and are remembered; beyond it those that were silent for
+/// longest are forgotten.
+pub(crate) const SENDERS: usize = 100_000;

@@ -120,6 +120,8 @@ impl Failure {
             (Some(code), Class::Permanent) => {
                 EnhancedCode::permanent(code.subject(), code.detail())
             }
+            (Some(code), Class::Success) => EnhancedCode::success(code.subject(), code.detail()),
+            (None, Class::Success) => EnhancedCode::success(0, 0),
             (Some(code), _) => EnhancedCode::temporary(code.subject(), code.detail()),
             (None, Class::Permanent) => EnhancedCode::permanent(0, 0),
             (None, _) => EnhancedCode::temporary(0, 0),

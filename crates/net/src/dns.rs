@@ -3,6 +3,8 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::config::{
@@ -11,6 +13,7 @@ use hickory_resolver::config::{
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::{Proof as HickoryProof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Resolver as Hickory, TokioResolver};
@@ -21,14 +24,27 @@ use crate::limits::{DNS_ATTEMPT, DNS_CACHE, DNS_MAX_TTL, DNS_RECORDS, DNS_TOTAL}
 #[derive(Clone)]
 pub struct Resolver {
     inner: TokioResolver,
+    /// Validates with DNSSEC. Apart from the other: what is only asked for need not be signed well.
+    validating: TokioResolver,
     servers: String,
 }
 
 /// Which servers are asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Setting {
+    /// Keys of the root for DNSSEC, in the form of a zone file; none: those built in.
+    pub trust_anchor_file: Option<PathBuf>,
     /// These, each with its port; empty: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
+}
+
+/// How far DNSSEC vouches for an answer (RFC 4035 §4.3). A bogus one is none: [`Cause::Bogus`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// Not at all: the zone is not signed.
+    Insecure,
+    /// All of it is signed, up to the root.
+    Secure,
 }
 
 /// A good answer.
@@ -91,7 +107,7 @@ pub struct Mx {
 }
 
 /// A TLSA record (RFC 6698 §2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tlsa {
     /// Certificate usage: 2 is DANE-TA, 3 is DANE-EE.
     pub usage: u8,
@@ -106,25 +122,42 @@ pub struct Tlsa {
 /// What a question comes to.
 pub type Outcome<T> = Result<Answer<T>, Failure>;
 
+/// The same with DNSSEC's word on it.
+pub type Proven<T> = Result<(Answer<T>, Proof), Failure>;
+
 impl Resolver {
     /// A resolver for `setting`.
     ///
     /// # Errors
     /// A sentence, when the system's own configuration is to be used and cannot be read.
     pub fn new(setting: &Setting) -> Result<Self, String> {
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = if setting.servers.is_empty() {
-            Hickory::builder_tokio()
-                .map_err(|e| format!("cannot read /etc/resolv.conf: {e}; set dns.servers"))?
-        } else {
-            let servers = setting.servers.iter().map(name_server).collect();
-            Hickory::builder_with_config(ResolverConfig::from_name_servers(servers), provider)
+        let builder = || {
+            let mut builder = if setting.servers.is_empty() {
+                Hickory::builder_tokio()
+                    .map_err(|e| format!("cannot read /etc/resolv.conf: {e}; set dns.servers"))?
+            } else {
+                let servers = setting.servers.iter().map(name_server).collect();
+                let config = ResolverConfig::from_name_servers(servers);
+                Hickory::builder_with_config(config, TokioRuntimeProvider::default())
+            };
+            adjust(builder.options_mut());
+            Ok::<_, String>(builder)
         };
-        adjust(builder.options_mut());
-        let inner = builder.build().map_err(|e| format!("cannot set up the resolver: {e}"))?;
+        let unbuilt = |error: NetError| format!("cannot set up the resolver: {error}");
+        let inner = builder()?.build().map_err(unbuilt)?;
+        let mut validating = builder()?;
+        validating.options_mut().validate = true;
+        if let Some(path) = &setting.trust_anchor_file {
+            let anchors = std::fs::read_to_string(path)
+                .map_err(|e| e.to_string())
+                .and_then(|text| anchors(&text))
+                .map_err(|e| format!("dns.trust_anchor_file {}: {e}", path.display()))?;
+            validating = validating.with_trust_anchor(Arc::new(anchors));
+        }
+        let validating = validating.build().map_err(unbuilt)?;
         let listed: Vec<_> = setting.servers.iter().map(SocketAddr::to_string).collect();
         let servers = if listed.is_empty() { "system".to_owned() } else { listed.join(" ") };
-        Ok(Resolver { inner, servers })
+        Ok(Resolver { inner, validating, servers })
     }
 
     /// The mail exchangers of a domain, as they stand; see [`Answer::is_null_mx`].
@@ -132,11 +165,7 @@ impl Resolver {
     /// # Errors
     /// See [`Cause`].
     pub async fn mx(&self, domain: &str) -> Outcome<Mx> {
-        self.ask(domain, RecordType::MX, |data| match data {
-            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: plain(&mx.exchange) }),
-            _ => None,
-        })
-        .await
+        self.ask(domain, RecordType::MX, mx).await
     }
 
     /// The IPv4 addresses of a host.
@@ -188,12 +217,13 @@ impl Resolver {
         .await
     }
 
-    /// The TLSA records of a service, e.g. `_25._tcp.mx.example.org`.
+    /// The TLSA records of a service, e.g. `_25._tcp.mx.example.org`, with their proof: without
+    /// [`Proof::Secure`] they mean nothing (RFC 7672 §2.1.1).
     ///
     /// # Errors
     /// See [`Cause`].
-    pub async fn tlsa(&self, name: &str) -> Outcome<Tlsa> {
-        self.ask(name, RecordType::TLSA, |data| match data {
+    pub async fn tlsa(&self, name: &str) -> Proven<Tlsa> {
+        self.ask_proven(name, RecordType::TLSA, |data| match data {
             RData::TLSA(tlsa) => Some(Tlsa {
                 usage: tlsa.cert_usage.into(),
                 selector: tlsa.selector.into(),
@@ -205,6 +235,66 @@ impl Resolver {
         .await
     }
 
+    /// The mail exchangers of a domain, with their proof.
+    ///
+    /// # Errors
+    /// See [`Cause`].
+    pub async fn proven_mx(&self, domain: &str) -> Proven<Mx> {
+        self.ask_proven(domain, RecordType::MX, mx).await
+    }
+
+    /// Whether the addresses of a host, with all aliases on the way, are signed. A family that it
+    /// does not have says nothing.
+    ///
+    /// # Errors
+    /// See [`Cause`].
+    pub async fn address_proof(&self, host: &str) -> Result<Proof, Failure> {
+        let four = self.ask_proven(host, RecordType::A, |_| Some(())).await;
+        let six = match &four {
+            Ok((_, Proof::Insecure)) => return Ok(Proof::Insecure),
+            Ok((_, Proof::Secure)) => return Ok(Proof::Secure),
+            Err(failure) if failure.cause == Cause::NoData => {
+                self.ask_proven(host, RecordType::AAAA, |_| Some(())).await
+            }
+            Err(failure) => return Err(failure.clone()),
+        };
+        six.map(|(_, proof)| proof)
+    }
+
+    /// Whether DNSSEC can be used at all with these servers and root keys: the root's own records
+    /// prove true.
+    pub async fn is_validating(&self) -> bool {
+        let outcome = self.ask_proven(".", RecordType::SOA, |_| Some(())).await;
+        matches!(outcome, Ok((_, Proof::Secure)))
+    }
+
+    async fn ask_proven<T>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Proven<T> {
+        let mut proof = Proof::Secure;
+        let begun = Instant::now();
+        let facts = || Facts {
+            name: name.trim_end_matches('.').to_owned(),
+            kind: kind.into(),
+            servers: self.servers.clone(),
+            took: begun.elapsed(),
+        };
+        let failed = |cause| Failure { cause, facts: facts() };
+        let lookup = lookup(&self.validating, name, kind).await.map_err(failed)?;
+        for record in lookup.answers() {
+            match record.proof {
+                HickoryProof::Secure => {}
+                HickoryProof::Bogus => return Err(failed(Cause::Bogus)),
+                _ if record.record_type() == RecordType::RRSIG => {}
+                _ => proof = Proof::Insecure,
+            }
+        }
+        Ok((picked(&lookup, facts(), pick)?, proof))
+    }
+
     async fn ask<T>(
         &self,
         name: &str,
@@ -212,7 +302,7 @@ impl Resolver {
         pick: impl Fn(&RData) -> Option<T>,
     ) -> Outcome<T> {
         let begun = Instant::now();
-        let outcome = self.lookup(name, kind).await;
+        let outcome = lookup(&self.inner, name, kind).await;
         let facts = Facts {
             name: name.trim_end_matches('.').to_owned(),
             kind: kind.into(),
@@ -223,25 +313,59 @@ impl Resolver {
             Ok(lookup) => lookup,
             Err(cause) => return Err(Failure { cause, facts }),
         };
-        let answers = lookup.answers().iter();
-        let records: Vec<T> =
-            answers.filter_map(|record| pick(&record.data)).take(DNS_RECORDS).collect();
-        if records.is_empty() {
-            return Err(Failure { cause: Cause::NoData, facts });
-        }
-        let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
-        Ok(Answer { records, ttl, facts })
+        picked(&lookup, facts, pick)
     }
+}
 
-    async fn lookup(&self, name: &str, kind: RecordType) -> Result<Lookup, Cause> {
-        let mut name = Name::from_ascii(name).map_err(|_| Cause::BadName)?;
-        // A name in mail is complete: the system's search list must not touch it.
-        name.set_fqdn(true);
-        match tokio::time::timeout(DNS_TOTAL, self.inner.lookup(name, kind)).await {
-            Err(_) => Err(Cause::Timeout),
-            Ok(Ok(lookup)) => Ok(lookup),
-            Ok(Err(error)) => Err(cause(error)),
+/// The DNSKEY records of a text in the form of a zone file, with or without time to live and class.
+fn anchors(text: &str) -> Result<TrustAnchors, String> {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let line = line.split(';').next().unwrap_or_default();
+        let mut words = line.split_ascii_whitespace();
+        let Some(name) = words.next() else { continue };
+        let mut rest = words.skip_while(|word| !word.eq_ignore_ascii_case("DNSKEY")).skip(1);
+        if let (Some(flags), Some(protocol), Some(algorithm)) =
+            (rest.next(), rest.next(), rest.next())
+        {
+            let key: String = rest.collect();
+            lines.push_str(&format!(
+                "{name} 172800 IN DNSKEY {flags} {protocol} {algorithm} {key}\n"
+            ));
         }
+    }
+    if lines.is_empty() {
+        return Err("it holds no DNSKEY record".to_owned());
+    }
+    lines.parse::<TrustAnchors>().map_err(|error| error.to_string())
+}
+
+fn picked<T>(lookup: &Lookup, facts: Facts, pick: impl Fn(&RData) -> Option<T>) -> Outcome<T> {
+    let answers = lookup.answers().iter();
+    let records: Vec<T> =
+        answers.filter_map(|record| pick(&record.data)).take(DNS_RECORDS).collect();
+    if records.is_empty() {
+        return Err(Failure { cause: Cause::NoData, facts });
+    }
+    let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+    Ok(Answer { records, ttl, facts })
+}
+
+async fn lookup(asked: &TokioResolver, name: &str, kind: RecordType) -> Result<Lookup, Cause> {
+    let mut name = Name::from_ascii(name).map_err(|_| Cause::BadName)?;
+    // A name in mail is complete: the system's search list must not touch it.
+    name.set_fqdn(true);
+    match tokio::time::timeout(DNS_TOTAL, asked.lookup(name, kind)).await {
+        Err(_) => Err(Cause::Timeout),
+        Ok(Ok(lookup)) => Ok(lookup),
+        Ok(Err(error)) => Err(cause(error)),
+    }
+}
+
+fn mx(data: &RData) -> Option<Mx> {
+    match data {
+        RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: plain(&mx.exchange) }),
+        _ => None,
     }
 }
 
@@ -276,6 +400,15 @@ fn cause(error: NetError) -> Cause {
         NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => Cause::NoSuchName,
         NetError::Dns(DnsError::ResponseCode(code)) => Cause::Server(code.to_string()),
         NetError::Dns(DnsError::DnssecBogus) => Cause::Bogus,
+        // A no that is proven, or one of a zone that is not signed, is a no. One that should be
+        // proven and is not may be anybody's.
+        NetError::Dns(DnsError::Nsec { response, proof, .. }) => {
+            match (proof, response.response_code) {
+                (HickoryProof::Bogus, _) => Cause::Bogus,
+                (_, ResponseCode::NXDomain) => Cause::NoSuchName,
+                _ => Cause::NoData,
+            }
+        }
         other => Cause::Server(other.to_string()),
     }
 }

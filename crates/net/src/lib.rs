@@ -5,9 +5,11 @@
 pub mod cancel;
 pub mod clock;
 pub mod connect;
+pub mod dane;
 mod deflate;
 pub mod dns;
 pub mod drive;
+pub mod https;
 pub mod ipc;
 pub mod limits;
 pub mod listen;

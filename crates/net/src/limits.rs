@@ -88,6 +88,13 @@ pub const IPC_POOL: usize = 8;
 /// How long an IPC peer may take to accept a frame, or to say hello.
 pub const IPC_WRITE: Duration = Duration::from_secs(10);
 
+/// Longest answer of a web server that is read, header included. RFC 8461 §3.3 suggests 64 KiB for
+/// a policy.
+pub const HTTPS_BODY: usize = 72 * 1024;
+
+/// How long a document may take in all. RFC 8461 §3.3 suggests a minute; letters wait for it.
+pub const HTTPS_TOTAL: Duration = Duration::from_secs(30);
+
 /// Octets compressed or decompressed at once.
 pub const DEFLATE_CHUNK: usize = 8 * 1024;
 

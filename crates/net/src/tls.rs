@@ -18,6 +18,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::dane;
+use crate::dns::Tlsa;
 use crate::limits::{HANDSHAKE, HANDSHAKES};
 use crate::stream::Stream;
 
@@ -62,6 +64,8 @@ pub struct Roots {
 pub struct Client {
     config: Arc<ClientConfig>,
     verifier: Option<Arc<WebPkiServerVerifier>>,
+    /// The server must match these (RFC 7672), and is refused if it does not.
+    dane: Option<Arc<[Tlsa]>>,
 }
 
 /// The name of the server as we look for it in its certificate, and send as SNI.
@@ -263,14 +267,22 @@ impl Client {
             .dangerous()
             .with_custom_certificate_verifier(anything)
             .with_no_client_auth();
-        Client { config: Arc::new(config), verifier: roots.verifier() }
+        Client { config: Arc::new(config), verifier: roots.verifier(), dane: None }
+    }
+
+    /// Refuses a server that matches none of these records (RFC 7672 §3.1); authorities do not
+    /// count. To be made of an opportunistic client; tickets are shared, since each session is
+    /// judged anew.
+    #[must_use]
+    pub fn with_dane(&self, records: Arc<[Tlsa]>) -> Self {
+        Client { dane: Some(records), ..self.clone() }
     }
 
     /// Refuses a server whose chain or name (RFC 6125, RFC 8314) does not hold.
     pub fn verifying(roots: &Roots) -> Self {
         let config =
             client_builder().with_root_certificates(Arc::clone(&roots.store)).with_no_client_auth();
-        Client { config: Arc::new(config), verifier: roots.verifier() }
+        Client { config: Arc::new(config), verifier: roots.verifier(), dane: None }
     }
 
     /// Does a handshake.
@@ -305,7 +317,14 @@ impl Client {
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         // Asked afterwards, not in a verifier: a resumed session verifies nothing, and one verifier
         // per connection would cost the shared tickets.
-        facts.verified = self.judge(connection.peer_certificates(), &name.0, now);
+        facts.verified = match &self.dane {
+            None => self.judge(connection.peer_certificates(), &name.0, now),
+            Some(records) => {
+                let chain = connection.peer_certificates().unwrap_or_default();
+                dane::judge(chain, records, &name.0, now).map_err(HandshakeError::Certificate)?;
+                Verification::Verified
+            }
+        };
         Ok((Stream::Tls(Box::new(tls.into())), facts))
     }
 
@@ -364,7 +383,9 @@ fn facts<Data>(connection: &rustls::ConnectionCommon<Data>) -> TlsFacts {
         .unwrap_or("unknown")
         // rustls prefixes the names of TLS 1.3; IANA's registry and everyone's logs do not.
         .replace("TLS13_", "TLS_");
-    TlsFacts { version, cipher, ..TlsFacts::default() }
+    let group =
+        connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+    TlsFacts { version, cipher, group, ..TlsFacts::default() }
 }
 
 /// RFC 9266 §2. Only for TLS 1.3: in 1.2 the binding is sound only with the extended master secret
@@ -418,7 +439,7 @@ impl ServerCertVerifier for AnyCertificate {
 }
 
 /// rustls' words for a refused certificate, in words for people.
-fn plain_reason(error: &rustls::Error) -> String {
+pub(crate) fn plain_reason(error: &rustls::Error) -> String {
     use rustls::CertificateError as Bad;
     let rustls::Error::InvalidCertificate(bad) = error else {
         return error.to_string();

@@ -2,6 +2,7 @@
 //! asked; `list`, `show` and `shape` also work while it is away, by reading its files without
 //! changing them.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use disk::RealDisk;
 use mta::control::{
-    AskAct, AskLetter, AskLetters, AskShape, Filter, QueueLetter, QueueRecipient, Shape, Verb,
-    letters_on_disk, shape_on_disk,
+    AskAct, AskExport, AskImport, AskLetter, AskLetters, AskShape, Batched, Filter, QueueLetter,
+    QueueRecipient, Shape, Verb, letters_on_disk, shape_on_disk,
 };
+use protocol::address::Domain;
 use protocol::ipc::{Fault, FaultKind};
 use protocol::journey::JourneyId;
 use service::{AgentName, Exit, Fatal, Paths};
@@ -53,6 +55,14 @@ enum QueueVerb {
     /// Drops letters without a word to anybody
     #[command(after_help = "Example:\n  posthaste queue remove 01k0f9s3m2v7q8ra")]
     Remove(ActArgs),
+    /// Writes what waits for a domain into a file of SMTP commands, which takes it over
+    #[command(
+        after_help = "Example:\n  posthaste queue export far.example.net /media/stick/out.bsmtp"
+    )]
+    Export(ExportArgs),
+    /// Takes the letters of such a file into the queue
+    #[command(after_help = "Example:\n  posthaste queue import /media/stick/in.bsmtp")]
+    Import(ImportArgs),
     /// Shows how many wait for each domain, by how long they have
     #[command(after_help = "Example:\n  posthaste queue shape")]
     Shape(ShapeArgs),
@@ -65,6 +75,30 @@ struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// One JSON object for each letter
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct ExportArgs {
+    #[command(flatten)]
+    file: ConfigArgs,
+    /// The domain of the recipients
+    domain: Domain,
+    /// The file, which must not exist
+    batch: PathBuf,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct ImportArgs {
+    #[command(flatten)]
+    file: ConfigArgs,
+    /// The file
+    batch: PathBuf,
+    /// As one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -135,6 +169,8 @@ pub(crate) fn run(args: &QueueArgs) -> ExitCode {
         QueueVerb::List(args) => list(args),
         QueueVerb::Show(args) => show(args),
         QueueVerb::Shape(args) => shape(args),
+        QueueVerb::Export(args) => export(args),
+        QueueVerb::Import(args) => import(args),
         QueueVerb::Retry(args) => act(args, Verb::Retry, "tried again"),
         QueueVerb::Hold(args) => act(args, Verb::Hold, "held"),
         QueueVerb::Release(args) => act(args, Verb::Release, "released"),
@@ -203,6 +239,36 @@ fn show(args: &ShowArgs) -> Result<Exit, Fatal> {
         whole(&letter);
     }
     Ok(Exit::Done)
+}
+
+fn export(args: &ExportArgs) -> Result<Exit, Fatal> {
+    let file = absolute(&args.batch)?;
+    let ask = AskExport { domain: args.domain.clone(), file };
+    batched(call(&paths(&args.file)?, &ask), ("written into the file", args.json))
+}
+
+fn import(args: &ImportArgs) -> Result<Exit, Fatal> {
+    let ask = AskImport { file: absolute(&args.batch)? };
+    batched(call(&paths(&args.file)?, &ask), ("taken into the queue", args.json))
+}
+
+/// The MTA has a folder of its own.
+fn absolute(path: &std::path::Path) -> Result<PathBuf, Fatal> {
+    std::path::absolute(path).map_err(|error| Fatal::io(&path.display().to_string(), &error))
+}
+
+fn batched(answer: Result<Batched, Fault>, (done, json): (&str, bool)) -> Result<Exit, Fatal> {
+    let batched = answer.map_err(|fault| ask::of_fault(AgentName::Mta, &fault))?;
+    if json {
+        output::json(&batched);
+    } else {
+        let Batched { letters, recipients, busy } = batched;
+        output::line(&format!("{letters} letters for {recipients} recipients {done}"));
+        if busy > 0 {
+            output::complain(&format!("{busy} letters are being tried at this moment; try again"));
+        }
+    }
+    Ok(if batched.busy > 0 { Exit::TryAgain } else { Exit::Done })
 }
 
 fn shape(args: &ShapeArgs) -> Result<Exit, Fatal> {

@@ -53,6 +53,8 @@ pub struct TlsFacts {
     pub version: String,
     /// As in Received and logs, e.g. `TLS_AES_256_GCM_SHA384`.
     pub cipher: String,
+    /// How keys were exchanged, e.g. `X25519MLKEM768`, where it is known.
+    pub group: Option<String>,
     /// The name for which the peer's certificate was checked, if there was one.
     pub peer_name: Option<String>,
     /// The server name that the client asked for (RFC 6066 §3).

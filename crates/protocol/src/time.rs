@@ -151,6 +151,48 @@ impl Timestamp {
         )
     }
 
+    /// Reads what RFC 3339 §5.6 calls a date-time: `2026-11-22T21:06:36Z`, with or without a
+    /// fraction of a second, with `Z` or an offset.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_once(['T', 't', ' '])?;
+        let mut date = date.splitn(3, '-').map(str::parse::<u32>);
+        let mut number = || date.next()?.ok();
+        let (year, month, day) = (number()?, number()?, number()?);
+        let at = rest.find(['Z', 'z', '+', '-'])?;
+        let (clock, zone) = rest.split_at_checked(at)?;
+        let (whole, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+        let mut clock = whole.splitn(3, ':').map(str::parse::<u8>);
+        let mut number = || clock.next()?.ok();
+        let (hour, minute, second) = (number()?, number()?, number()?);
+        let digits = fraction.get(..fraction.len().min(6))?;
+        if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let micros = format!("{digits:0<6}").parse().ok()?;
+        let local = Timestamp::from_civil(Civil {
+            year: i64::from(year),
+            month: u8::try_from(month).ok()?,
+            day: u8::try_from(day).ok()?,
+            hour,
+            minute,
+            second,
+            micros,
+            weekday: 0,
+        })?;
+        if zone.eq_ignore_ascii_case("z") {
+            return Some(local);
+        }
+        let (sign, offset) = zone.split_at_checked(1)?;
+        let (hours, minutes) = offset.split_once(':')?;
+        let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?);
+        if hours > 23 || minutes > 59 {
+            return None;
+        }
+        let seconds = (i64::from(hours) * 60 + i64::from(minutes)) * 60;
+        let seconds = if sign == "-" { -seconds } else { seconds };
+        Some(Timestamp(local.0.checked_sub(seconds.checked_mul(1_000_000)?)?))
+    }
+
     /// The date in UTC: `2026-11-22`.
     pub fn to_date(self) -> String {
         let c = self.civil();

@@ -262,6 +262,7 @@ fn everything() -> Capabilities {
         eight_bit_mime: true,
         smtputf8: true,
         dsn: true,
+        requiretls: true,
         xposthaste: true,
         ..Capabilities::default()
     }

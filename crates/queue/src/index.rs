@@ -51,6 +51,8 @@ pub(crate) struct Item {
     pub(crate) place: Place,
     pub(crate) bytes: Bytes,
     pub(crate) leased: bool,
+    /// Its place in the schedule.
+    scheduled: Option<Timestamp>,
     /// Changes that are not in the changes file yet.
     pub(crate) unwritten: Vec<Line>,
     /// Where the body is in the file, since it is laid out.
@@ -75,6 +77,7 @@ impl Item {
             place,
             bytes,
             leased: false,
+            scheduled: None,
             unwritten: Vec::new(),
             extent: None,
             touched: false,
@@ -127,23 +130,29 @@ impl Index {
 
     pub(crate) fn insert(&mut self, item: Item) {
         let journey = item.letter.journey;
-        if let Some(next) = item.letter.next().filter(|_| !item.leased) {
+        self.items.insert(journey, item);
+        self.schedule(journey, None);
+        self.changed();
+    }
+
+    /// Puts a letter into its place in the schedule, no earlier than `rest`.
+    fn schedule(&mut self, journey: JourneyId, rest: Option<Timestamp>) {
+        let Some(item) = self.items.get_mut(&journey) else { return };
+        if let Some(before) = item.scheduled.take() {
+            self.schedule.remove(&(before, journey));
+        }
+        let next = item.letter.next().filter(|_| !item.leased);
+        if let Some(next) = next.map(|next| rest.map_or(next, |rest| next.max(rest))) {
+            item.scheduled = Some(next);
             self.schedule.insert((next, journey));
         }
-        self.items.insert(journey, item);
-        self.changed();
     }
 
     /// Makes a change; `Some` with whether it meant something when the letter is here.
     pub(crate) fn apply(&mut self, journey: JourneyId, change: &Change) -> Option<bool> {
         let item = self.items.get_mut(&journey)?;
-        if let Some(next) = item.letter.next() {
-            self.schedule.remove(&(next, journey));
-        }
         let meant = Arc::make_mut(&mut item.letter).apply(change);
-        if let Some(next) = item.letter.next().filter(|_| !item.leased) {
-            self.schedule.insert((next, journey));
-        }
+        self.schedule(journey, None);
         self.changed();
         Some(meant)
     }
@@ -151,8 +160,8 @@ impl Index {
     /// Takes a letter out that has ended.
     pub(crate) fn remove(&mut self, journey: JourneyId) -> Option<Item> {
         let item = self.items.remove(&journey)?;
-        if let Some(next) = item.letter.next() {
-            self.schedule.remove(&(next, journey));
+        if let Some(before) = item.scheduled {
+            self.schedule.remove(&(before, journey));
         }
         self.left.push_back(journey);
         if self.left.len() > REMEMBERED {
@@ -171,6 +180,7 @@ impl Index {
             self.schedule.remove(&key);
             if let Some(item) = self.items.get_mut(&key.1) {
                 item.leased = true;
+                item.scheduled = None;
                 leased.push(item.letter.clone());
             }
         }
@@ -178,13 +188,11 @@ impl Index {
     }
 
     /// Ends a lease.
-    pub(crate) fn give_back(&mut self, journey: JourneyId) {
+    pub(crate) fn give_back(&mut self, journey: JourneyId, rest: Option<Timestamp>) {
         if let Some(item) = self.items.get_mut(&journey) {
             item.leased = false;
-            if let Some(next) = item.letter.next() {
-                self.schedule.insert((next, journey));
-                self.changed();
-            }
+            self.schedule(journey, rest);
+            self.changed();
         }
     }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use disk::{
@@ -54,6 +54,8 @@ pub struct Queue {
 pub struct Lease {
     index: SharedIndex,
     letter: Arc<Letter>,
+    /// Not to be given out again before.
+    rest: Mutex<Option<Timestamp>>,
 }
 
 /// A letter with where its bytes are.
@@ -175,7 +177,7 @@ impl Queue {
     /// At most `most` letters that are due and nobody works on, the longest due first.
     pub fn take_due(&self, now: Timestamp, most: usize) -> Vec<Lease> {
         let taken = lock(&self.index).take_due(now, most);
-        let lease = |letter| Lease { index: self.index.clone(), letter };
+        let lease = |letter| Lease { index: self.index.clone(), letter, rest: Mutex::default() };
         taken.into_iter().map(lease).collect()
     }
 
@@ -337,11 +339,19 @@ impl Lease {
     pub fn letter(&self) -> &Arc<Letter> {
         &self.letter
     }
+
+    /// The letter is not given out again before `until`, whatever is due. In memory only: nothing
+    /// has happened to it.
+    pub fn rest_until(&self, until: Timestamp) {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        *rest = (*rest).max(Some(until));
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        lock(&self.index).give_back(self.letter.journey);
+        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.index).give_back(self.letter.journey, rest);
     }
 }
 

@@ -20,7 +20,7 @@ use protocol::{
         Observe,
         server::{
             Config,
-            config::{AuthPolicy, AuthRequirement, Cleartext, Timeouts, TlsPolicy},
+            config::{AuthPolicy, AuthRequirement, Cleartext, Offer, Timeouts, TlsPolicy},
         },
     },
 };
@@ -114,6 +114,8 @@ impl Shared {
             errors_limit: config.limits.errors_per_session,
             timeouts: timeouts(config.limits.idle),
             observe: Observe::Nothing,
+            dsn: Offer::Yes,
+            future_release: Some(config.mta.send_later.as_secs()).filter(|it| *it > 0),
             ..Config::smtp(config.hostname().as_str())
         }
     }

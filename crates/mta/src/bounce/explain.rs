@@ -2,6 +2,7 @@
 //! what was said, word for word.
 
 use message::date::DateTime;
+use message::dsn::Action;
 use message::header;
 
 use super::{Casualty, Letter, Occasion, Reporter};
@@ -14,6 +15,8 @@ pub(super) fn subject(letter: Letter<'_>, occasion: Occasion) -> String {
     let what = match occasion {
         Occasion::Failed => "Not delivered",
         Occasion::Delayed(_) => "Still on its way",
+        Occasion::Succeeded(Action::Delivered) => "Delivered",
+        Occasion::Succeeded(_) => "Passed on",
     };
     match letter_subject(letter) {
         Some(subject) => format!("{what}: {subject}"),
@@ -30,14 +33,13 @@ pub(super) fn text(
 ) -> String {
     let mut text = opening(letter, occasion, casualties.len());
     for casualty in casualties {
-        let advice = casualty.failure.reason.advice();
         text.push_str(&format!("\n  {}\n\n", casualty.address.to_unicode()));
-        let todo = match occasion {
-            Occasion::Failed => advice.todo,
-            Occasion::Delayed(_) => "",
-        };
-        let words = format!("{} {} {todo}", advice.what, advice.side);
-        text.push_str(&wrapped(&words, "    "));
+        if !matches!(occasion, Occasion::Succeeded(_)) {
+            let advice = casualty.failure.reason.advice();
+            let todo = if occasion == Occasion::Failed { advice.todo } else { "" };
+            let words = format!("{} {} {todo}", advice.what, advice.side);
+            text.push_str(&wrapped(&words, "    "));
+        }
         text.push_str(&wrapped(&casualty.failure.to_string(), "    | "));
     }
     text.push_str(&closing(reporter, letter, occasion));
@@ -59,6 +61,13 @@ fn opening(letter: Letter<'_>, occasion: Occasion, count: usize) -> String {
              {}, and you will be told if that does not help.",
             DateTime::utc(until).to_rfc5322()
         ),
+        Occasion::Succeeded(Action::Delivered) => {
+            format!("{named} is in the mailbox of {whom}, as you wanted to know.")
+        }
+        Occasion::Succeeded(_) => format!(
+            "{named} was handed to the mail system of {whom}, which will not tell whether it \
+             arrives. Should it fail there, you may hear of that."
+        ),
     };
     wrapped(&words, "")
 }
@@ -67,6 +76,7 @@ fn closing(reporter: &Reporter, letter: Letter<'_>, occasion: Occasion) -> Strin
     let kept = match occasion {
         Occasion::Failed => "Its header is attached.",
         Occasion::Delayed(_) => "It is safe here meanwhile; its header is attached.",
+        Occasion::Succeeded(_) => "Its header is attached.",
     };
     let words = format!(
         "{} accepted the letter on {} under the id {}. {kept} Questions go to {}.",

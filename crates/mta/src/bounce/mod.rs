@@ -30,6 +30,8 @@ pub(crate) struct Letter<'a> {
     pub dialect: Dialect,
     /// Its header block, or what was kept of it.
     pub header: &'a [u8],
+    /// What of it is given back (RFC 3461 §4.3).
+    pub original: Original<'a>,
 }
 
 /// What is reported.
@@ -39,6 +41,9 @@ pub(crate) enum Occasion {
     Failed,
     /// It waits, and is tried until then.
     Delayed(Timestamp),
+    /// It arrived, or went on to a system that promises no reports (RFC 3461 §5.2.2); the failure
+    /// of each casualty is the good reply.
+    Succeeded(Action),
 }
 
 /// A recipient that the report is about.
@@ -92,7 +97,7 @@ pub(crate) fn report(
         envelope_id: letter.envelope_id,
         arrival: Some(letter.arrival),
         recipients: &recipients,
-        original: Original::Header(letter.header),
+        original: letter.original,
     };
     report.to_letter()
 }
@@ -127,6 +132,7 @@ impl Told {
         let (action, will_retry_until) = match occasion {
             Occasion::Failed => (Action::Failed, None),
             Occasion::Delayed(until) => (Action::Delayed, Some(until)),
+            Occasion::Succeeded(action) => (action, None),
         };
         Recipient {
             address: &self.address,

@@ -14,6 +14,7 @@ fn letter<'a>(sender: &'a Address, header: &'a [u8]) -> Letter<'a> {
         envelope_id: None,
         dialect: Dialect::Ascii,
         header,
+        original: Original::Header(header),
     }
 }
 

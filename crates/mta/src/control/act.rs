@@ -143,7 +143,7 @@ async fn bounce(relay: &Relay, listed: &Listed, said: &str) -> disk::Result<Answ
     let header = relay.queue.bytes(letter.journey).and_then(|it| it.read_start(REPORTED_HEADER));
     let header = header.unwrap_or_default();
     let config = relay.context.config.current();
-    let about = (letter.as_ref(), header_of(&header));
+    let about = (letter.as_ref(), header_of(&header), None);
     let fresh = (now, relay.context.chance.u32());
     let report = compose(&config, about, (Occasion::Failed, &failures), fresh);
     let at = (letter.journey, now);

@@ -8,6 +8,7 @@ use protocol::machine::{TlsFacts, Verification};
 use protocol::smtp::Exchange;
 use service::trail::{Direction, Event, Kind, Outcome, Spoken, Trail};
 
+use crate::reason::Failure;
 use crate::relay::hosts::Learnt;
 
 /// The trail, for one letter.
@@ -15,12 +16,35 @@ use crate::relay::hosts::Learnt;
 pub(crate) struct Journal {
     trail: Trail,
     journey: JourneyId,
+    /// By which policy connections are made.
+    policy: &'static str,
 }
 
 impl Journal {
     /// The journal of the letter `journey`.
     pub(crate) fn new(trail: &Trail, journey: JourneyId) -> Self {
-        Journal { trail: trail.clone(), journey }
+        Journal { trail: trail.clone(), journey, policy: "" }
+    }
+
+    /// The same for connections by this policy.
+    pub(crate) fn under(&self, policy: &'static str) -> Self {
+        Journal { policy, ..self.clone() }
+    }
+
+    /// What was found out about how connections to `host` must be protected.
+    pub(crate) fn policy(&self, host: &str, text: &str) {
+        self.record(self.event(Kind::Tls).peer(host).text(text));
+    }
+
+    /// The letter is sent in another form.
+    pub(crate) fn adapted(&self, host: &str, text: &str) {
+        self.record(self.event(Kind::Connect).peer(host).text(text));
+    }
+
+    /// A host that a policy keeps us from.
+    pub(crate) fn not_used(&self, host: &str, failure: &Failure) {
+        let event = self.event(Kind::Tls).peer(host).class(failure.reason).text(failure);
+        self.record(event.outcome(Outcome::Temporary));
     }
 
     /// Any other event of this letter.
@@ -71,14 +95,18 @@ impl Journal {
             Verification::Unverified(why) => format!("certificate of {name} not believed: {why}"),
             Verification::NoCertificate => "no certificate".to_owned(),
         };
-        let text = format!("{} {}, {believed}", facts.version, facts.cipher);
+        let group = facts.group.as_deref().unwrap_or("");
+        let text = format!(
+            "{} {} {group}, policy {}, {believed}",
+            facts.version, facts.cipher, self.policy
+        );
         self.record(self.event(Kind::Tls).peer(peer).text(text));
     }
 
     /// TLS did not come about.
     pub(crate) fn not_encrypted(&self, peer: &str, why: &str) {
-        let event = self.event(Kind::Tls).peer(peer).outcome(Outcome::Temporary).text(why);
-        self.record(event);
+        let text = format!("policy {}: {why}", self.policy);
+        self.record(self.event(Kind::Tls).peer(peer).outcome(Outcome::Temporary).text(text));
     }
 
     /// A line of ours and the reply to it.

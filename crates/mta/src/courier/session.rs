@@ -12,10 +12,11 @@ use protocol::address::{ForwardPath, ReversePath};
 use protocol::machine::TlsFacts;
 use protocol::reply::Reply;
 use protocol::sasl;
-use protocol::smtp::client::{Client, Closing, Config, Event, Fate, Outcome};
+use protocol::smtp::client::{self, Client, Closing, Config, Event, Fate, Outcome};
 use protocol::smtp::{MailParameters, RcptParameters, Verb};
 
 use super::Journal;
+use crate::policy::Wish;
 use crate::reason::{Failure, Reason};
 
 /// What is carried.
@@ -29,6 +30,8 @@ pub(crate) struct Load<'a> {
     pub recipients: &'a [(ForwardPath, RcptParameters)],
     /// The letter, CRLF line ends.
     pub body: &'a Body,
+    /// What the letter asks for as to TLS.
+    pub wish: Wish,
 }
 
 /// How TLS comes about on a connection.
@@ -135,6 +138,11 @@ impl Session {
         self.driver.machine().capabilities().map_or_else(Vec::new, |offered| offered.auth.clone())
     }
 
+    /// Whether the other side takes over the parameters of DSN (RFC 3461 §4).
+    pub(crate) fn promises_reports(&mut self) -> bool {
+        self.driver.machine().capabilities().is_some_and(|offered| offered.dsn)
+    }
+
     /// What is known of TLS on this connection.
     pub(crate) fn tls(&mut self) -> Option<TlsFacts> {
         self.driver.machine().tls().cloned()
@@ -176,6 +184,18 @@ impl Session {
         journal: &Journal,
     ) -> Vec<Result<Reply, Failure>> {
         self.letters += 1;
+        let adapted = self
+            .driver
+            .machine()
+            .capabilities()
+            .and_then(|offered| super::adapt::adapt(&load, offered));
+        let load = match &adapted {
+            None => load,
+            Some(adapted) => {
+                journal.adapted(&self.host, &adapted.text);
+                Load { parameters: &adapted.parameters, body: &adapted.body, ..load }
+            }
+        };
         let now = self.driver.clock().tick();
         let machine = self.driver.machine();
         machine.mail(now, load.path, load.parameters);
@@ -278,11 +298,21 @@ impl Session {
         }
     }
 
-    fn broke(&self, failure: &protocol::smtp::client::Failure) -> Failure {
+    fn broke(&self, failure: &client::Failure) -> Failure {
         match failure.answer() {
+            Some(answer) if matches!(failure, client::Failure::TlsRefused(_)) => {
+                let text = format!("STARTTLS was refused: {}", answer.reply);
+                Failure::temporary(Reason::Tls, (7, 10), text).at(self.host.as_str())
+            }
             Some(answer) => Failure::said(self.host.as_str(), answer.verb, answer.reply.clone()),
-            None => Failure::temporary(Reason::Network, (4, 2), failure.to_string())
-                .at(self.host.as_str()),
+            None => {
+                let (reason, code) = match failure {
+                    // RFC 3463 §3.8: X.7.10, encryption needed (RFC 5248's registry).
+                    client::Failure::TlsNotOffered => (Reason::Tls, (7, 10)),
+                    _ => (Reason::Network, (4, 2)),
+                };
+                Failure::temporary(reason, code, failure.to_string()).at(self.host.as_str())
+            }
         }
     }
 

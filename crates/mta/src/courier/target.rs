@@ -3,8 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use net::dns::Resolver;
+use net::dns::{Proof, Resolver, Tlsa};
 use protocol::address::Domain;
 use protocol::smtp::Dialect;
 use service::config::values::{HostPort, ImplicitTls, Target as Named};
@@ -12,7 +13,7 @@ use service::config::{LocalDelivery, Mta, NextHop};
 
 use super::Journal;
 use crate::reason::{Failure, Reason};
-use crate::relay::hosts::{self, Families, Learnt};
+use crate::relay::hosts::{self, Asks, Families, Learnt};
 use crate::relay::route::Hop;
 
 /// Where a connection goes.
@@ -25,18 +26,44 @@ pub(crate) enum Endpoint {
 }
 
 /// How TLS is treated there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum TlsRule {
     /// Not used: a socket of this machine.
     Never,
     /// Used where offered, believed or not (RFC 7435).
     Courtesy,
+    /// STARTTLS, believed or not: the domain had it before.
+    Remembered,
+    /// STARTTLS, believed or not: TLSA records demand it and none is usable (RFC 7672 §2.2).
+    Unproven,
+    /// STARTTLS, with a certificate that holds: MTA-STS demands it (RFC 8461 §4.2).
+    Sts,
+    /// The same for a letter with REQUIRETLS (RFC 8689 §4.2.1).
+    Believed,
+    /// STARTTLS, with a certificate that these records name (RFC 7672).
+    Dane(Arc<[Tlsa]>),
     /// STARTTLS, with a certificate that holds: a password will be sent.
     Required,
     /// From the first byte, with a certificate that holds.
     Implicit,
     /// From the first byte, believed or not.
     ImplicitCourtesy,
+}
+
+impl TlsRule {
+    /// For the journey: by which policy a connection is made.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            TlsRule::Never => "none",
+            TlsRule::Courtesy | TlsRule::ImplicitCourtesy => "opportunistic",
+            TlsRule::Remembered => "as before",
+            TlsRule::Unproven => "dane, unusable records",
+            TlsRule::Sts => "mta-sts",
+            TlsRule::Believed => "requiretls",
+            TlsRule::Dane(_) => "dane",
+            TlsRule::Required | TlsRule::Implicit => "smarthost",
+        }
+    }
 }
 
 /// One place to try.
@@ -70,6 +97,8 @@ pub(crate) enum Places {
     Known(Vec<Target>),
     /// Names whose addresses are asked for when their turn comes.
     Names { names: Vec<String>, port: u16, dialect: Dialect, tls: TlsRule },
+    /// Mail exchangers of a domain, with DNSSEC's word on their names where it was asked for.
+    Exchangers { names: Vec<String>, port: u16, proof: Option<Proof> },
 }
 
 /// What finding places needs.
@@ -77,6 +106,8 @@ pub(crate) enum Places {
 pub(crate) struct Finder<'a> {
     /// Asked for MX, A and AAAA.
     pub resolver: &'a Resolver,
+    /// With or without proof.
+    pub asks: Asks,
     /// The configuration.
     pub mta: &'a Mta,
     /// The MDA's socket.
@@ -124,15 +155,14 @@ impl Finder<'_> {
                 let mut learnt = Vec::new();
                 let found = hosts::exchangers(
                     self.resolver,
-                    domain,
+                    (domain, self.asks),
                     self.ours,
                     (crate::random::u32, &mut learnt),
                 )
                 .await;
                 self.write_down(&learnt);
-                let names = found?.names;
-                let (dialect, tls) = (Dialect::Smtp, TlsRule::Courtesy);
-                Ok(Places::Names { names, port, dialect, tls })
+                let found = found?;
+                Ok(Places::Exchangers { names: found.names, port, proof: found.proof })
             }
         }
     }
@@ -151,7 +181,7 @@ impl Finder<'_> {
             host: name.to_owned(),
             endpoint: Endpoint::Inet(SocketAddr::new(ip, port)),
             dialect,
-            tls,
+            tls: tls.clone(),
         };
         Ok(found?.into_iter().map(target).collect())
     }

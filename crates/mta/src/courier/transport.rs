@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use net::connect::Outgoing;
-use net::dns::{Resolver, Setting};
+use net::dns::{Proof, Resolver, Setting};
 use net::stream::Stream;
 use net::tls;
 use protocol::address::Domain;
@@ -22,8 +22,11 @@ use super::login::log_in;
 use super::pool::Pool;
 use super::session::{Encryption, Load, OpenError, Session};
 use super::target::{Endpoint, Finder, Places, Target, TlsRule, nowhere};
+use crate::policy::{self, Policies};
 use crate::reason::{Failure, Reason};
+use crate::relay::hosts::Asks;
 use crate::relay::route::{self, Hop, Way};
+use crate::returns::Returns;
 
 /// How long a TCP connection may take.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -34,8 +37,19 @@ const CONNECT_LOCAL: Duration = Duration::from_secs(5);
 /// Addresses that are tried for one load; the next attempt begins anew.
 const TARGETS_TRIED: usize = 10;
 
-/// One outcome for each recipient: the host that took the letter and what it said, or why not.
-pub(crate) type Outcomes = Vec<Result<(String, Reply), Failure>>;
+/// Who took a letter over, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    /// The host.
+    pub(crate) host: String,
+    /// What it said.
+    pub(crate) reply: Reply,
+    /// Whether it reports on its own from now on (RFC 3461 §5.2.2).
+    pub(crate) reports: bool,
+}
+
+/// One outcome for each recipient: who took the letter, or why not.
+pub(crate) type Outcomes = Vec<Result<Taken, Failure>>;
 
 /// Carries letters.
 pub(crate) struct Transport {
@@ -43,6 +57,9 @@ pub(crate) struct Transport {
     means: RwLock<Arc<Means>>,
     mda_socket: PathBuf,
     pool: Pool,
+    policies: Policies,
+    /// `None`: the secret for it cannot be read; the log says why.
+    returns: Option<Returns>,
 }
 
 /// What a transport works with, and what a reload of the configuration can change.
@@ -61,7 +78,10 @@ impl Means {
     /// # Errors
     /// One sentence about the key that is wrong.
     pub fn of(config: &Config) -> Result<Self, String> {
-        let setting = Setting { servers: config.dns.servers.clone() };
+        let setting = Setting {
+            servers: config.dns.servers.clone(),
+            trust_anchor_file: config.dns.trust_anchor_file.clone(),
+        };
         let resolver = Resolver::new(&setting).map_err(|why| format!("cannot ask DNS: {why}"))?;
         let roots = tls::Roots::load(config.tls.extra_roots_file.as_deref())
             .map_err(|error| error.to_string())?;
@@ -75,6 +95,8 @@ impl Transport {
     pub(crate) fn new(context: Context, means: Means) -> Self {
         Transport {
             mda_socket: context.paths.mda_socket(),
+            policies: Policies::open(&context.paths.state()),
+            returns: returns(&context),
             context,
             means: RwLock::new(Arc::new(means)),
             pool: Pool::default(),
@@ -84,6 +106,11 @@ impl Transport {
     /// Works with other means from the next letter on.
     pub(crate) fn renew(&self, means: Means) {
         *self.means.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(means);
+    }
+
+    /// The ways back.
+    pub(crate) fn returns(&self) -> Option<&Returns> {
+        self.returns.as_ref()
     }
 
     /// Who is asked for names now.
@@ -109,8 +136,17 @@ impl Transport {
         };
         let ours: [Domain; 2] = [config.hostname(), config.helo_name()];
         let means = self.means();
+        let asking = policy::Means {
+            resolver: &means.resolver,
+            strict: &means.strict,
+            config,
+            clock: &self.context.clock,
+            journal,
+        };
+        let proving = matches!(hop, Hop::Exchangers(_)) && self.policies.is_proving(asking).await;
         let finder = Finder {
             resolver: &means.resolver,
+            asks: if proving { Asks::Proven } else { Asks::Plain },
             mta: &config.mta,
             mda_socket: &self.mda_socket,
             ours: &ours,
@@ -126,9 +162,18 @@ impl Transport {
                     return done;
                 }
             }
+            Ok(Places::Exchangers { names, port, proof }) => {
+                let place = (&finder, &hop, port);
+                let trip = (asking, load);
+                let done = self.try_exchangers((names, proof), place, trip, &mut tries).await;
+                if let Some(done) = done {
+                    return done;
+                }
+            }
             Ok(Places::Names { names, port, dialect, tls }) => {
                 for name in names {
-                    let targets = match finder.targets(&name, (port, dialect, tls)).await {
+                    let place = (port, dialect, tls.clone());
+                    let targets = match finder.targets(&name, place).await {
                         Ok(targets) => targets,
                         Err(failure) => {
                             tries.failed(failure);
@@ -143,6 +188,40 @@ impl Transport {
             }
         }
         all(tries.worst.unwrap_or_else(nowhere))
+    }
+
+    /// Tries the exchangers of a domain, each as its policy demands.
+    async fn try_exchangers(
+        &self,
+        (names, proof): (Vec<String>, Option<Proof>),
+        (finder, hop, port): (&Finder<'_>, &Hop<'_>, u16),
+        (asking, load): (policy::Means<'_>, Load<'_>),
+        tries: &mut Tries,
+    ) -> Option<Outcomes> {
+        let Hop::Exchangers(domain) = hop else { return None };
+        let policy = self.policies.domain(domain.as_str(), (load.wish, proof), asking).await;
+        for name in names {
+            let rule = match self.policies.rule(&policy, &name, asking).await {
+                Ok(rule) => rule,
+                Err(failure) => {
+                    asking.journal.not_used(&name, &failure);
+                    tries.failed(failure);
+                    continue;
+                }
+            };
+            let targets = match finder.targets(&name, (port, Dialect::Smtp, rule)).await {
+                Ok(targets) => targets,
+                Err(failure) => {
+                    tries.failed(failure);
+                    continue;
+                }
+            };
+            let trip = (asking.config, load, asking.journal);
+            if let Some(done) = self.try_all(&targets, hop, trip, tries).await {
+                return Some(done);
+            }
+        }
+        None
     }
 
     /// Tries targets until one of them speaks about the letter.
@@ -161,18 +240,39 @@ impl Transport {
             let mut session = match self.session(target, hop, (config, journal)).await {
                 Ok(session) => session,
                 Err(failure) => {
-                    tries.failed(failure);
+                    tries.failed(self.weighed(failure, (target, hop), config));
                     continue;
                 }
             };
-            let host = session.host().to_owned();
+            if let Hop::Exchangers(domain) = hop {
+                let (facts, now) = (session.tls(), self.context.clock.now());
+                self.policies.carried(domain.as_str(), &target.tls, facts.as_ref(), now);
+            }
+            let (host, reports) = (session.host().to_owned(), session.promises_reports());
             let outcomes = session.carry(load, journal).await;
             self.put_back(target.clone(), session);
-            return Some(
-                outcomes.into_iter().map(|one| one.map(|reply| (host.clone(), reply))).collect(),
-            );
+            let taken = |reply| Taken { host: host.clone(), reply, reports };
+            return Some(outcomes.into_iter().map(|one| one.map(taken)).collect());
         }
         None
+    }
+
+    /// A connection that failed: for want of TLS where there was TLS before, that is told.
+    fn weighed(
+        &self,
+        failure: Failure,
+        (target, hop): (&Target, &Hop<'_>),
+        config: &Config,
+    ) -> Failure {
+        match hop {
+            Hop::Exchangers(domain)
+                if target.tls == TlsRule::Remembered && failure.reason == Reason::Tls =>
+            {
+                let now = self.context.clock.now();
+                self.policies.downgraded(domain.as_str(), failure, config, now)
+            }
+            _ => failure,
+        }
     }
 
     /// A session with `target`: one that waits, or a new one.
@@ -182,6 +282,7 @@ impl Transport {
         hop: &Hop<'_>,
         (config, journal): (&Config, &Journal),
     ) -> Result<Session, Failure> {
+        let journal = &journal.under(target.tls.word());
         if let Some(session) = self.pool.take(target, self.context.clock.tick()) {
             if target.dialect == Dialect::Smtp {
                 journal.reused(&target.host);
@@ -224,9 +325,9 @@ impl Transport {
             Dialect::Smtp => ClientConfig::smtp(config.helo_name().as_str()),
             Dialect::Lmtp => ClientConfig::lmtp(config.helo_name().as_str()),
         };
-        client.tls = match (&encryption, target.tls) {
-            (Encryption::StartTls(..), TlsRule::Required) => TlsUse::Required,
-            (Encryption::StartTls(..), _) => TlsUse::IfOffered,
+        client.tls = match (&encryption, &target.tls) {
+            (Encryption::StartTls(..), TlsRule::Courtesy) => TlsUse::IfOffered,
+            (Encryption::StartTls(..), _) => TlsUse::Required,
             _ => TlsUse::Never,
         };
         // The dialogue with our own MDA tells a reader nothing that its events do not.
@@ -279,10 +380,17 @@ impl Transport {
     fn rule(&self, target: &Target) -> Encryption {
         let Ok(name) = tls::PeerName::new(&target.host) else { return Encryption::None };
         let means = self.means();
-        match target.tls {
+        match &target.tls {
             TlsRule::Never => Encryption::None,
-            TlsRule::Courtesy => Encryption::StartTls(means.courteous.clone(), name),
-            TlsRule::Required => Encryption::StartTls(means.strict.clone(), name),
+            TlsRule::Courtesy | TlsRule::Remembered | TlsRule::Unproven => {
+                Encryption::StartTls(means.courteous.clone(), name)
+            }
+            TlsRule::Dane(records) => {
+                Encryption::StartTls(means.courteous.with_dane(records.clone()), name)
+            }
+            TlsRule::Required | TlsRule::Sts | TlsRule::Believed => {
+                Encryption::StartTls(means.strict.clone(), name)
+            }
             TlsRule::Implicit => Encryption::Implicit(means.strict.clone(), name),
             TlsRule::ImplicitCourtesy => Encryption::Implicit(means.courteous.clone(), name),
         }
@@ -297,17 +405,36 @@ impl Transport {
 
     /// Ends the sessions that have waited too long; call it now and then.
     pub(crate) fn tidy(&self) {
+        if self.policies.tidy(self.context.clock.tick()) {
+            self.save();
+        }
         for leaving in self.pool.take_old(self.context.clock.tick()) {
             self.context.tasks.spawn(leaving.quit());
         }
     }
 
+    /// Writes down what was learnt.
+    fn save(&self) {
+        self.policies.save();
+        if let Some(returns) = &self.returns {
+            returns.save();
+        }
+    }
+
     /// Ends all sessions that wait.
     pub(crate) fn close(&self) {
+        self.save();
         for leaving in self.pool.take_all() {
             self.context.tasks.spawn(leaving.quit());
         }
     }
+}
+
+fn returns(context: &Context) -> Option<Returns> {
+    let paths = &context.paths;
+    Returns::open(&paths.keys(), &paths.state(), context.clock.now())
+        .inspect_err(|why| tracing::error!("forwarded letters keep their senders: {why}"))
+        .ok()
 }
 
 /// How far a trip has come.

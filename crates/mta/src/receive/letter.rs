@@ -14,8 +14,9 @@ use protocol::address::{Address, ForwardPath};
 use protocol::journey::JourneyId;
 use protocol::machine::TlsFacts;
 use protocol::rejection::Rejection;
+use protocol::smtp::parameters::Notify;
 use protocol::smtp::server::{BodyFacts, Hello, Mail, Verdict};
-use protocol::smtp::{AuthParameter, BodyType, MailParameters, RcptParameters, Verb};
+use protocol::smtp::{AuthParameter, BodyType, MailParameters, RcptParameters, Release, Verb};
 use protocol::time::Timestamp;
 use queue::{Change, NewLetter, NewRecipient, Origin, Progress, Said, State, Wait};
 use service::config::Config;
@@ -27,6 +28,7 @@ use super::inspect::{Guest, Inspected, Suspect};
 use super::{Desk, Door, disk_rejection};
 use crate::courier::{Journal, Load};
 use crate::limits::{HANDOVER, HANDOVER_OVER, HEADER_LOOKED_AT};
+use crate::policy::Wish;
 use crate::reason::{Failure, Reason};
 use crate::relay::backoff;
 use crate::relay::route::Way;
@@ -145,6 +147,11 @@ pub(super) async fn take(
         body,
     };
     let text = letter.place(desk, &config, &journal).await?;
+    if let (Some(returns), Some(_), Some(sender)) =
+        (desk.transport.returns(), account(&letter.mail.parameters), letter.mail.path.address())
+    {
+        returns.sent(sender, letter.arrived);
+    }
     let event = journal
         .event(Kind::Accepted)
         .from(sender_shown(&letter.mail))
@@ -183,12 +190,17 @@ impl Letter {
     ) -> Result<&'static str, Rejection> {
         let local: Vec<usize> = indexes(&self.targets, |target| target.way == Way::Local);
         let held = self.mail.parameters.hold.is_some();
-        if !held && local.len() == self.targets.len() {
+        if !held && let Some(release) = self.release() {
+            return self.keep_until(release, (desk, config), journal).await;
+        }
+        // Who wants to be told of success is told by the queue, which writes reports.
+        let told = self.targets.iter().any(wants_success) && !self.mail.path.is_null();
+        if !held && !told && local.len() == self.targets.len() {
             return self.deliver(desk, config, journal).await;
         }
         // Something has to wait here: then all of it is durable here before a copy is handed over.
         let at = self.arrived;
-        let later = at.after(HANDOVER_OVER);
+        let later = if told { at } else { at.after(HANDOVER_OVER) };
         let recipients = self.targets.iter().map(|target| {
             let first_try = if target.way == Way::Local && !held { later } else { at };
             recipient(target, first_try)
@@ -201,11 +213,37 @@ impl Letter {
             desk.notify_owner(self.journey, &self.mail.parameters).await;
             return Ok("held");
         }
-        if !local.is_empty() {
+        if !local.is_empty() && !told {
             let outcomes = self.hand_over(desk, config, &local, journal).await;
             self.settle(desk, config, (&local, outcomes)).await;
         }
         Ok("queued")
+    }
+
+    /// When the letter may leave, if its sender said so (RFC 4865 §4.1).
+    fn release(&self) -> Option<Timestamp> {
+        let at = match self.mail.parameters.release? {
+            Release::After(seconds) => self.arrived.after(Duration::from_secs(seconds)),
+            Release::At(at) => at,
+        };
+        (at > self.arrived).then_some(at)
+    }
+
+    /// Keeps the letter until its sender wants it to leave; `queue remove` takes it back, `queue
+    /// retry` lets it go early.
+    async fn keep_until(
+        &self,
+        release: Timestamp,
+        (desk, config): (&Desk, &Config),
+        journal: &Journal,
+    ) -> Result<&'static str, Rejection> {
+        let recipients = self.targets.iter().map(|target| recipient(target, release));
+        self.queue(desk, config, recipients.collect()).await?;
+        for target in &self.targets {
+            let event = self.queued(journal, target);
+            journal.record(event.text(format_args!("to leave at {}", release.to_rfc3339())));
+        }
+        Ok("queued for later")
     }
 
     /// Hands a letter over all of whose recipients are local: the queue sees what remains.
@@ -268,6 +306,8 @@ impl Letter {
             size: Some(body.length()),
             journey: Some(self.journey),
             hold: None,
+            release: None,
+            requiretls: false,
             ..self.mail.parameters.clone()
         };
         let load = Load {
@@ -275,12 +315,13 @@ impl Letter {
             parameters: &parameters,
             recipients: &recipients,
             body: &body,
+            wish: Wish::Usual,
         };
         let carrying = desk.transport.carry((config, &Way::Local), load, journal);
         match desk.context.clock.timeout(HANDOVER, carrying).await {
             Ok(outcomes) => outcomes
                 .into_iter()
-                .map(|outcome| outcome.map(|(host, reply)| format!("{host}: {reply}")))
+                .map(|outcome| outcome.map(|taken| format!("{}: {}", taken.host, taken.reply)))
                 .collect(),
             Err(_) => {
                 let text = "the delivery agent did not answer in time";
@@ -335,9 +376,10 @@ impl Letter {
                 Proven::No => Origin::Unproven,
             },
             arrived: self.arrived,
-            expires: self.arrived.after(config.mta.lifetime),
+            // RFC 4865 §4.1: its time begins when it may leave.
+            expires: self.release().unwrap_or(self.arrived).after(config.mta.lifetime),
             sender: self.mail.path.clone(),
-            parameters: self.mail.parameters.clone(),
+            parameters: MailParameters { release: None, ..self.mail.parameters.clone() },
             recipients,
             held: hold.map(str::to_owned),
             headers: self.headers.clone(),
@@ -358,6 +400,11 @@ impl Letter {
 
 fn indexes(targets: &[Target], wanted: impl Fn(&Target) -> bool) -> Vec<usize> {
     targets.iter().enumerate().filter(|(_, target)| wanted(target)).map(|(i, _)| i).collect()
+}
+
+/// RFC 3461 §4.1: NOTIFY=SUCCESS.
+fn wants_success(target: &Target) -> bool {
+    matches!(target.parameters.notify, Some(Notify::On { success: true, .. }))
 }
 
 /// How long the queue waits after a hand-over that did not succeed: shorter while our own delivery

@@ -11,6 +11,7 @@ mod handover;
 mod inspect;
 mod letter;
 mod notice;
+mod returned;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -114,6 +115,8 @@ impl Desk {
                 server.errors_limit = RELAY_ERRORS;
                 server.private = Offer::Yes;
                 server.dsn = Offer::Yes;
+                let longest = config.mta.send_later.as_secs();
+                server.future_release = Some(longest).filter(|it| *it > 0);
             }
         }
         server

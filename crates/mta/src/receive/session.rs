@@ -8,12 +8,13 @@ use disk::Spool;
 use net::drive::{Driver, Setting};
 use net::listen::Accepted;
 use net::stream::Peer;
-use protocol::rejection::Rejection;
-use protocol::smtp::Verb;
+use protocol::rejection::{Fault, Rejection};
+use protocol::reply::{EnhancedCode, ReplyCode};
 use protocol::smtp::server::config::Offer;
 use protocol::smtp::server::{
     Abort, EndAnswer, Event, Exchange, Hello, Mail, Rcpt, Server, StartTlsQuestion, XClient,
 };
+use protocol::smtp::{Release, Verb};
 use service::trail::{Event as TrailEvent, Kind, Outcome};
 
 use super::guard;
@@ -242,6 +243,10 @@ impl Talk {
             journal.answered(&self.shown, encrypted, &exchange);
         }
         self.journal = Some(journal.clone());
+        if let Err(rejection) = self.release_is_near(&mail) {
+            letter::record_refused(&journal, &rejection, None);
+            return Err(rejection);
+        }
         let since_start = std::time::Duration::from_micros(context.clock.tick().as_micros());
         if let (Door::Internet, Some(ip)) = (self.door, self.peer.ip())
             && let Err(rejection) = self.desk.admit_letter(ip)
@@ -278,6 +283,26 @@ impl Talk {
         Ok(())
     }
 
+    /// RFC 4865 §5.2.1: further away than was announced is refused.
+    fn release_is_near(&self, mail: &Mail) -> Result<(), Rejection> {
+        let context = &self.desk.context;
+        let longest = context.config.current().mta.send_later;
+        let wait = match mail.parameters.release {
+            None => return Ok(()),
+            Some(Release::After(seconds)) => std::time::Duration::from_secs(seconds),
+            Some(Release::At(at)) => at.since(context.clock.now()),
+        };
+        if wait <= longest {
+            return Ok(());
+        }
+        Err(Rejection::permanent(
+            ReplyCode::BAD_SYNTAX,
+            EnhancedCode::permanent(5, 4),
+            Fault::Protocol,
+            format!("a letter can be kept for {} seconds at most", longest.as_secs()),
+        ))
+    }
+
     /// What comes in by the relay socket may be ours to sign: its hash is made as it comes.
     fn hash(&self) -> Option<LetterHash> {
         let signs = self.door == Door::Relay && self.desk.context.config.current().dkim.sign;
@@ -300,7 +325,11 @@ impl Talk {
             }
             None => Ok(()),
         };
-        let added = letter.envelope.add(rcpt, self.door, (&directory, &config.mta, &hostname));
+        let returned =
+            self.desk.returned((self.door, &letter.mail.path), rcpt, &directory, &config);
+        let added = returned.and_then(|(door, rcpt)| {
+            letter.envelope.add(rcpt, door, (&directory, &config.mta, &hostname))
+        });
         // Who does not exist is not greylisted: that would only bring the question back.
         let added = match (added, admitted) {
             (Ok(before), Err(rejection)) => {

@@ -3,19 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use disk::{Body, ErrorKind};
-use protocol::address::ForwardPath;
+use protocol::address::{ForwardPath, ReversePath};
 use protocol::smtp::{MailParameters, RcptParameters};
 use protocol::time::Timestamp;
 use queue::Lease;
-use service::config::Config;
+use service::config::{Config, RoutePattern};
 
 use super::backoff;
 use super::outcome::Fate;
+use super::report::header_of;
 use super::route::{self, Way};
 use super::runner::Relay;
+use super::slots::{Admission, Pace};
 use crate::courier::{Journal, Load};
+use crate::limits::HEADER_LOOKED_AT;
+use crate::policy::Wish;
 use crate::reason::{Failure, Reason};
 
 /// An attempt for one letter.
@@ -32,6 +37,9 @@ impl Trip {
     pub(crate) async fn go(relay: Arc<Relay>, lease: Lease) {
         let letter = lease.letter().clone();
         let config = relay.context.config.current();
+        if let Some(wait) = relay.is_crowded(&config, &letter) {
+            return lease.rest_until(relay.context.clock.now().after(wait));
+        }
         let journal = Journal::new(&relay.context.trail, letter.journey);
         let body = match relay.queue.bytes(letter.journey) {
             Ok(body) => body,
@@ -90,7 +98,12 @@ impl Trip {
 
     async fn one_way(&self, way: Way, recipients: Vec<usize>) {
         let relay = &self.relay;
-        let Some(_slot) = relay.slots.take(&way).await else { return };
+        let pace = self.pace(&way, &recipients);
+        let _slot = match relay.slots.take(&way, pace, relay.context.clock.tick()).await {
+            Admission::Go(slot) => slot,
+            Admission::Rest(wait) => return self.lease.rest_until(self.now().after(wait)),
+            Admission::Never => return,
+        };
         if relay.context.drain.is_cancelled() {
             // The letter keeps its place and is tried after the restart.
             return;
@@ -100,13 +113,16 @@ impl Trip {
             return self.settle(&way, fates.collect()).await;
         }
         let most = self.config.limits.recipients_per_letter.clamp(1, RECIPIENTS_PER_TRIP);
-        for group in recipients.chunks(most) {
-            let fates = self.carry(&way, group).await;
+        for (path, group) in self.groups(&way, &recipients, most) {
+            if self.is_stopped() {
+                return;
+            }
+            let fates = self.carry(&way, &path, &group).await;
             let failed = fates.iter().find_map(|(_, fate)| match fate {
                 Fate::Failed(failure) => Some(failure),
-                Fate::Carried { .. } => None,
+                Fate::Carried(_) => None,
             });
-            let spoken = fates.iter().any(|(_, fate)| matches!(fate, Fate::Carried { .. }));
+            let spoken = fates.iter().any(|(_, fate)| matches!(fate, Fate::Carried(_)));
             let retry = &self.config.mta.retry;
             let first = match way {
                 Way::Local => backoff::next_door(retry).first,
@@ -118,7 +134,57 @@ impl Trip {
         }
     }
 
-    async fn carry(&self, way: &Way, group: &[usize]) -> Vec<(usize, Fate)> {
+    /// How much the configuration grants a way.
+    fn pace(&self, way: &Way, recipients: &[usize]) -> Pace {
+        let mta = &self.config.mta;
+        let most = match way {
+            // Next door nobody counts.
+            Way::Local => self.config.limits.outgoing,
+            _ => mta.outgoing_per_domain,
+        };
+        let letter = self.lease.letter();
+        let domain = recipients.first().and_then(|index| letter.recipients.get(*index));
+        let domain = domain.and_then(|one| one.address.domain());
+        let own = domain.and_then(|it| mta.rates.get(&RoutePattern::Domain(it.clone())));
+        let rate = own.or_else(|| mta.rates.get(&RoutePattern::Any)).copied();
+        Pace { most, per_minute: rate.filter(|_| *way != Way::Local) }
+    }
+
+    /// Whether an operator holds the letter meanwhile: a letter to thousands can be stopped.
+    fn is_stopped(&self) -> bool {
+        let listed = self.relay.queue.show(self.lease.letter().journey);
+        listed.is_none_or(|listed| listed.letter.held.is_some())
+    }
+
+    /// Recipients that travel in one transaction, with its reverse-path: what an alias sends on
+    /// goes under a path of ours.
+    fn groups(
+        &self,
+        way: &Way,
+        recipients: &[usize],
+        most: usize,
+    ) -> Vec<(ReversePath, Vec<usize>)> {
+        let letter = self.lease.letter();
+        let mut by_path: Vec<(ReversePath, Vec<usize>)> = Vec::new();
+        let clock = &self.relay.context.clock;
+        let directory = self.relay.directory.current(clock.tick());
+        let returns = self.relay.transport.returns().filter(|_| *way != Way::Local);
+        for index in recipients {
+            let path = match (returns, letter.recipients.get(*index)) {
+                (Some(returns), Some(one)) => {
+                    returns.path(&letter.sender, one, &directory, clock.now())
+                }
+                _ => letter.sender.clone(),
+            };
+            match by_path.iter_mut().find(|(known, group)| *known == path && group.len() < most) {
+                Some((_, group)) => group.push(*index),
+                None => by_path.push((path, vec![*index])),
+            }
+        }
+        by_path
+    }
+
+    async fn carry(&self, way: &Way, path: &ReversePath, group: &[usize]) -> Vec<(usize, Fate)> {
         let letter = self.lease.letter();
         let recipients: Vec<(ForwardPath, RcptParameters)> = group
             .iter()
@@ -127,18 +193,32 @@ impl Trip {
             .collect();
         let parameters = self.parameters(way);
         let load = Load {
-            path: &letter.sender,
+            path,
             parameters: &parameters,
             recipients: &recipients,
             body: &self.body,
+            wish: self.wish(),
         };
         let trip = (self.config.as_ref(), way);
         let outcomes = self.relay.transport.carry(trip, load, &self.journal).await;
         let fate = |outcome| match outcome {
-            Ok((host, reply)) => Fate::Carried { host, reply },
+            Ok(taken) => Fate::Carried(taken),
             Err(failure) => Fate::Failed(failure),
         };
         group.iter().copied().zip(outcomes.into_iter().map(fate)).collect()
+    }
+
+    /// What the letter asks for as to TLS (RFC 8689).
+    fn wish(&self) -> Wish {
+        if self.lease.letter().parameters.requiretls {
+            return Wish::Required;
+        }
+        let start = self.body.read_start(HEADER_LOOKED_AT).unwrap_or_default();
+        let value = message::header::value(header_of(&start), "TLS-Required");
+        match value {
+            Some(value) if value.trim_ascii().eq_ignore_ascii_case(b"no") => Wish::Waived,
+            _ => Wish::Usual,
+        }
     }
 
     fn parameters(&self, way: &Way) -> MailParameters {
@@ -150,6 +230,9 @@ impl Trip {
             auth: letter.parameters.auth.clone().filter(|_| inner),
             journey: Some(letter.journey).filter(|_| inner),
             hold: None,
+            release: None,
+            // RFC 8689 §2: a matter of the way between systems.
+            requiretls: letter.parameters.requiretls && !inner,
             ..letter.parameters.clone()
         }
     }
@@ -160,6 +243,18 @@ impl Trip {
 }
 
 impl Relay {
+    /// Whether the one way of this letter is crowded: then it need not be opened.
+    fn is_crowded(&self, config: &Config, letter: &queue::Letter) -> Option<Duration> {
+        let (_, first) = letter.waiting().next()?;
+        if letter.recipients.len() > 1 {
+            return None;
+        }
+        let directory = self.directory.current(self.context.clock.tick());
+        let is_ours = |domain: &_| directory.domain(domain).is_some();
+        let way = route::way(&config.mta, &first.address, is_ours).ok()?;
+        self.slots.crowded(&way, self.context.clock.tick())
+    }
+
     fn is_gone(&self, lease: &Lease) -> bool {
         self.queue.show(lease.letter().journey).is_none()
     }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use net::dns::{Answer, Cause, Failure as DnsFailure, Mx, Resolver};
+use net::dns::{Answer, Cause, Failure as DnsFailure, Mx, Proof, Resolver};
 use protocol::address::Domain;
 
 use crate::reason::{Failure, Reason};
@@ -36,28 +36,50 @@ pub(crate) struct Hosts {
     pub names: Vec<String>,
     /// Whether the domain has no MX and is taken to be its own host.
     pub implicit: bool,
+    /// DNSSEC's word on that; `None`: it was not asked for.
+    pub proof: Option<Proof>,
+}
+
+/// Whether DNSSEC is to vouch for the exchangers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// It is.
+    Proven,
+    /// It is not, or cannot.
+    Plain,
 }
 
 /// The mail exchangers of `domain`. `ours` are the names by which we are known: exchangers from
 /// our own preference on are left out (RFC 5321 §5.1). `random` shuffles equals.
 pub(crate) async fn exchangers(
     resolver: &Resolver,
-    domain: &Domain,
+    (domain, asks): (&Domain, Asks),
     ours: &[Domain],
     (random, learnt): (impl FnMut() -> u32, &mut Vec<Learnt>),
 ) -> Result<Hosts, Failure> {
-    match resolver.mx(domain.as_str()).await {
-        Ok(answer) => {
-            learnt.push(mx_learnt(&answer));
-            choose(domain, &answer, ours, random)
+    let answer = match asks {
+        Asks::Plain => resolver.mx(domain.as_str()).await.map(|answer| (answer, None)),
+        Asks::Proven => {
+            let proven = resolver.proven_mx(domain.as_str()).await;
+            proven.map(|(answer, proof)| (answer, Some(proof)))
+        }
+    };
+    match answer {
+        Ok((answer, proof)) => {
+            learnt.push(mx_learnt(&answer, proof));
+            let hosts = choose(domain, &answer, ours, random)?;
+            Ok(Hosts { proof, ..hosts })
         }
         Err(failure) => {
             learnt.push(failed(&failure));
             match failure.cause {
                 // RFC 5321 §5.1: the implicit MX. A name that does not exist has none.
-                Cause::NoData => {
-                    Ok(Hosts { names: vec![domain.as_str().to_owned()], implicit: true })
-                }
+                // Its own addresses have to be proven then; a forged no would have been found out.
+                Cause::NoData => Ok(Hosts {
+                    names: vec![domain.as_str().to_owned()],
+                    implicit: true,
+                    proof: (asks == Asks::Proven).then_some(Proof::Secure),
+                }),
                 Cause::NoSuchName | Cause::BadName => Err(Failure::permanent(
                     Reason::BadDomain,
                     (1, 2),
@@ -102,7 +124,7 @@ fn choose(
         let code = if own.is_some() { (4, 6) } else { (1, 2) };
         return Err(Failure::permanent(reason, code, text));
     }
-    Ok(Hosts { names, implicit: false })
+    Ok(Hosts { names, implicit: false, proof: None })
 }
 
 /// By preference; equals in random order, so that they share the work (RFC 5321 §5.1).
@@ -184,16 +206,25 @@ fn collect<T: Into<IpAddr> + Copy>(
     }
 }
 
-fn mx_learnt(answer: &Answer<Mx>) -> Learnt {
+fn mx_learnt(answer: &Answer<Mx>, proof: Option<Proof>) -> Learnt {
     let mut records = answer.records.clone();
     records.sort();
     let list = records.iter().map(|mx| {
         let exchange = if mx.exchange.is_empty() { "." } else { &mx.exchange };
         format!("{} {exchange}", mx.preference)
     });
+    let proof = match proof {
+        Some(Proof::Secure) => ", signed",
+        Some(Proof::Insecure) => ", not signed",
+        None => "",
+    };
     Learnt {
         question: format!("MX {}", answer.facts.name),
-        answer: format!("{} (ttl {})", list.collect::<Vec<_>>().join(", "), answer.ttl.as_secs()),
+        answer: format!(
+            "{} (ttl {}{proof})",
+            list.collect::<Vec<_>>().join(", "),
+            answer.ttl.as_secs()
+        ),
         outcome: Ok(()),
         servers: answer.facts.servers.clone(),
         took: answer.facts.took,

@@ -1,8 +1,10 @@
 //! What a trip came to, written down: changes of the letter in the queue, events of its journey,
 //! and a report to the sender where one is due.
 
+use message::dsn::Action;
 use protocol::address::ReversePath;
 use protocol::reply::{EnhancedCode, Reply};
+use protocol::smtp::Verb;
 use protocol::smtp::parameters::Notify;
 use protocol::time::Timestamp;
 use queue::{Change, NewLetter, Origin, Progress, Recipient, Said, State, Wait};
@@ -12,6 +14,7 @@ use super::attempt::Trip;
 use super::backoff::{self, Next};
 use super::route::Way;
 use crate::bounce::{Occasion, RECIPIENTS_PER_REPORT};
+use crate::courier::Taken;
 use crate::limits::UNWRITTEN;
 use crate::reason::{Failure, Reason};
 
@@ -19,12 +22,7 @@ use crate::reason::{Failure, Reason};
 #[derive(Debug, Clone)]
 pub(crate) enum Fate {
     /// Taken over.
-    Carried {
-        /// By whom.
-        host: String,
-        /// With which words.
-        reply: Reply,
-    },
+    Carried(Taken),
     /// Not now, or never.
     Failed(Failure),
 }
@@ -42,10 +40,19 @@ impl Trip {
         let mut changes = Vec::new();
         let mut given = Vec::new();
         let mut late = Vec::new();
+        let mut successes = Vec::new();
         for (index, fate) in fates {
             match fate {
-                Fate::Carried { host, reply } => {
-                    changes.push(self.carried(index, way, (host, reply), now));
+                Fate::Carried(taken) => {
+                    if let Some(action) = self.success_to_report(index, way, &taken) {
+                        let host = taken.host.clone();
+                        successes.push((
+                            index,
+                            action,
+                            Failure::said(host, Verb::EndOfData, taken.reply.clone()),
+                        ));
+                    }
+                    changes.push(self.carried(index, way, (taken.host, taken.reply), now));
                 }
                 Fate::Failed(failure) => match self.next((index, way), &failure, now) {
                     Some(change) => {
@@ -57,13 +64,57 @@ impl Trip {
             }
         }
         if !changes.is_empty() {
-            self.write(changes, None).await;
+            self.write_with_reports(changes, &successes, now).await;
         }
         if !given.is_empty() {
             self.give_back(given, now).await;
         }
         if !late.is_empty() {
             self.tell_delay(&late, now).await;
+        }
+    }
+
+    /// RFC 3461 §4.1, §5.2.2: NOTIFY=SUCCESS is answered by who delivers, or by who hands a letter
+    /// to a system that promises no reports.
+    fn success_to_report(&self, index: usize, way: &Way, taken: &Taken) -> Option<Action> {
+        let letter = self.lease.letter();
+        let asked = matches!(
+            letter.recipients[index].parameters.notify,
+            Some(Notify::On { success: true, .. })
+        );
+        if !asked || letter.sender.is_null() {
+            return None;
+        }
+        match way {
+            Way::Local => Some(Action::Delivered),
+            _ if taken.reports => None,
+            _ => Some(Action::Relayed),
+        }
+    }
+
+    /// Changes with reports on successes: one report for each kind.
+    async fn write_with_reports(
+        &self,
+        changes: Vec<Change>,
+        successes: &[(usize, Action, Failure)],
+        now: Timestamp,
+    ) {
+        let mut changes = changes;
+        for action in [Action::Delivered, Action::Relayed] {
+            let told: Vec<(usize, &Failure)> = successes
+                .iter()
+                .filter(|(_, kind, _)| *kind == action)
+                .map(|(index, _, said)| (*index, said))
+                .collect();
+            for group in told.chunks(RECIPIENTS_PER_REPORT) {
+                let report = self.report(Occasion::Succeeded(action), group, now);
+                if let Some(report) = report {
+                    self.write(std::mem::take(&mut changes), Some(report)).await;
+                }
+            }
+        }
+        if !changes.is_empty() {
+            self.write(changes, None).await;
         }
     }
 
@@ -105,7 +156,12 @@ impl Trip {
         let is_away = *way == Way::Local && failure.reason == Reason::Network;
         let usual = &self.config.mta.retry;
         let retry = if is_away { backoff::next_door(usual) } else { usual.clone() };
-        match backoff::next(&retry, attempts, self.relay.context.chance.u32(), (now, letter.expires)) {
+        match backoff::next(
+            &retry,
+            attempts,
+            self.relay.context.chance.u32(),
+            (now, letter.expires),
+        ) {
             Next::At(when) => {
                 let event = self
                     .event(Kind::Deferred, recipient)
@@ -323,10 +379,8 @@ fn expired(attempts: u32, last: &Failure) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use protocol::reply::ReplyCode;
-    use protocol::smtp::Verb;
-
     use super::*;
+    use protocol::reply::ReplyCode;
 
     fn waiting(last: Said) -> Recipient {
         Recipient {

@@ -2,11 +2,11 @@
 //! null reverse-path, to whoever sent the letter. Its text is `bounce`'s.
 
 use bytes::Bytes;
-use message::dsn::Dialect;
+use message::dsn::{Dialect, Original};
 use protocol::address::ReversePath;
 use protocol::journey::JourneyId;
-use protocol::smtp::MailParameters;
 use protocol::smtp::parameters::BodyType;
+use protocol::smtp::{DsnReturn, MailParameters};
 use protocol::time::Timestamp;
 use queue::{Letter, NewLetter, NewRecipient, Origin};
 use service::config::Config;
@@ -14,7 +14,7 @@ use service::config::Config;
 use super::attempt::Trip;
 use super::runner::Relay;
 use crate::bounce::{self, Casualty, Occasion, Reporter};
-use crate::limits::REPORTED_HEADER;
+use crate::limits::{REPORTED_HEADER, REPORTED_WHOLE};
 use crate::reason::Failure;
 
 impl Trip {
@@ -27,9 +27,13 @@ impl Trip {
     ) -> Option<NewLetter> {
         let start = self.body.read_start(REPORTED_HEADER).unwrap_or_default();
         let header = header_of(&start);
+        let letter = self.lease.letter();
+        // A letter that demands TLS is not given back whole: RFC 8689 §5.
+        let full = letter.parameters.ret == Some(DsnReturn::Full) && !letter.parameters.requiretls;
+        let whole = if full { self.body.read_all(REPORTED_WHOLE).ok() } else { None };
         let fresh = (now, self.relay.context.chance.u32());
         let report =
-            compose(&self.config, (self.lease.letter(), header), (occasion, failures), fresh);
+            compose(&self.config, (letter, header, whole.as_deref()), (occasion, failures), fresh);
         report.map(|report| self.relay.signed(report))
     }
 }
@@ -47,7 +51,7 @@ impl Relay {
 /// The report about a letter with this header.
 pub(crate) fn compose(
     config: &Config,
-    (letter, header): (&Letter, &[u8]),
+    (letter, header, whole): (&Letter, &[u8], Option<&[u8]>),
     (occasion, failures): (Occasion, &[(usize, &Failure)]),
     (now, random): (Timestamp, u32),
 ) -> Option<NewLetter> {
@@ -68,6 +72,11 @@ pub(crate) fn compose(
         })
         .collect();
     let own = JourneyId::new(now, random);
+    // RFC 3461 §4.3: RET concerns failures alone; a delay or a success gets the header.
+    let original = match whole {
+        Some(whole) if occasion == Occasion::Failed => Original::Whole(whole),
+        _ => Original::Header(header),
+    };
     let about = bounce::Letter {
         journey: letter.journey,
         sender,
@@ -75,6 +84,7 @@ pub(crate) fn compose(
         envelope_id: letter.parameters.envid.as_deref(),
         dialect,
         header,
+        original,
     };
     let hostname = config.hostname();
     let postmaster = format!("postmaster@{hostname}");
@@ -92,6 +102,8 @@ pub(crate) fn compose(
         parameters: MailParameters {
             body: (!is_ascii).then_some(BodyType::EightBitMime),
             smtputf8: letter.parameters.smtputf8,
+            // RFC 8689 §5: the report travels as the letter had to.
+            requiretls: letter.parameters.requiretls,
             ..MailParameters::default()
         },
         recipients: vec![NewRecipient {
@@ -157,7 +169,7 @@ mod tests {
         let failures = [(0, &failure)];
         compose(
             &Config::default(),
-            (&letter(sender), header),
+            (&letter(sender), header, None),
             (Occasion::Failed, &failures),
             (now, 7),
         )

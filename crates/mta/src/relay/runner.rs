@@ -51,7 +51,8 @@ impl Relay {
         (transport, signer): (Arc<Transport>, Arc<Signer>),
         directory: Arc<Renewing>,
     ) -> Arc<Self> {
-        let (slots, active) = (Slots::default(), Arc::default());
+        let trips = context.config.current().limits.outgoing;
+        let (slots, active) = (Slots::new(trips), Arc::default());
         Arc::new(Relay { context, queue, transport, directory, slots, signer, active })
     }
 

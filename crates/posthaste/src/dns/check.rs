@@ -23,7 +23,7 @@ enum Found {
 /// When DNS cannot be asked at all.
 pub(super) fn run(config: &Config, wanted: &[Record], as_json: bool) -> Result<Exit, Fatal> {
     let resolver = ask::runtime()?.block_on(async {
-        let setting = Setting { servers: config.dns.servers.clone() };
+        let setting = Setting { servers: config.dns.servers.clone(), ..Setting::default() };
         let resolver = Resolver::new(&setting).map_err(Fatal::configuration)?;
         let mut all = true;
         let mut known = true;

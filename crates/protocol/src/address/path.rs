@@ -40,7 +40,7 @@ impl ReversePath {
     }
 
     /// Reads a path in brackets from the beginning of `text` and gives what follows it.
-    pub(crate) fn scan(text: &str) -> Result<(Self, &str), AddressError> {
+    pub fn scan(text: &str) -> Result<(Self, &str), AddressError> {
         if let Some(rest) = text.strip_prefix("<>") {
             return Ok((ReversePath::Null, rest));
         }
@@ -59,7 +59,7 @@ impl ForwardPath {
     }
 
     /// Reads a path in brackets from the beginning of `text` and gives what follows it.
-    pub(crate) fn scan(text: &str) -> Result<(Self, &str), AddressError> {
+    pub fn scan(text: &str) -> Result<(Self, &str), AddressError> {
         if text.starts_with("<>") {
             return Err(AddressError::NullForwardPath);
         }

@@ -22,6 +22,10 @@ pub struct Capabilities {
     pub starttls: bool,
     /// DSN, RFC 3461.
     pub dsn: bool,
+    /// REQUIRETLS, RFC 8689.
+    pub requiretls: bool,
+    /// FUTURERELEASE, RFC 4865: the longest wait in seconds.
+    pub future_release: Option<u64>,
     /// XPOSTHASTE: the private parameters of our own inner hops.
     pub xposthaste: bool,
     /// The mechanisms of AUTH, RFC 4954, in upper case; empty: no AUTH.
@@ -61,6 +65,13 @@ impl Capabilities {
             "CHUNKING" => self.chunking = true,
             "STARTTLS" => self.starttls = true,
             "DSN" => self.dsn = true,
+            "REQUIRETLS" => self.requiretls = true,
+            // RFC 4865 §4: the longest interval, then the latest time. A server may name neither.
+            "FUTURERELEASE" => {
+                let longest = rest.split_ascii_whitespace().next();
+                self.future_release =
+                    Some(longest.and_then(|n| n.parse().ok()).unwrap_or(u64::MAX));
+            }
             "XPOSTHASTE" => self.xposthaste = true,
             "SIZE" => {
                 self.size = match rest.trim().parse() {
@@ -99,11 +110,15 @@ impl Capabilities {
             (self.chunking, "CHUNKING"),
             (self.dsn, "DSN"),
             (self.starttls, "STARTTLS"),
+            (self.requiretls, "REQUIRETLS"),
             (self.xposthaste, "XPOSTHASTE"),
         ] {
             if offered {
                 line(keyword);
             }
+        }
+        if let Some(longest) = self.future_release {
+            line(&format!("FUTURERELEASE {longest}"));
         }
         if !self.auth.is_empty() {
             line(&format!("AUTH {}", self.auth.join(" ")));
@@ -132,6 +147,8 @@ mod tests {
             chunking: true,
             starttls: true,
             dsn: true,
+            requiretls: true,
+            future_release: Some(86_400),
             xposthaste: true,
             auth: vec!["PLAIN".into(), "SCRAM-SHA-256".into()],
         };

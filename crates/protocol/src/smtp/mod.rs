@@ -14,6 +14,7 @@ pub use self::capabilities::Capabilities;
 pub use self::exchange::{Exchange, Observe};
 pub use self::parameters::{
     AuthParameter, BodyType, DsnReturn, MailParameters, Notify, OriginalRecipient, RcptParameters,
+    Release,
 };
 pub use self::verb::Verb;
 

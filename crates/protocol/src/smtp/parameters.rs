@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use self::dsn::{DsnReturn, Notify, OriginalRecipient, RcptParameters};
-pub use self::mail::{AuthParameter, BodyType, MailParameters};
+pub use self::mail::{AuthParameter, BodyType, MailParameters, Release};
 use super::Capabilities;
 
 /// Why a parameter was refused; decides between 501, 504 and 555.

@@ -179,6 +179,24 @@ pub struct Mta {
     pub delay_notice: Duration,
     /// Received lines in a letter above which it is taken to be in a loop (RFC 5321 §6.3).
     pub max_hops: u32,
+    /// Connections to one domain at once; each begins with fewer and earns them.
+    pub outgoing_per_domain: usize,
+    /// Letters in a minute, by recipient domain; `*` for all others.
+    pub rates: BTreeMap<RoutePattern, u32>,
+    /// Whether TLSA records are obeyed (RFC 7672); needs name servers that pass DNSSEC on.
+    pub dane: bool,
+    /// Whether MTA-STS policies are obeyed (RFC 8461).
+    pub mta_sts: bool,
+    /// Port of the web servers with those policies.
+    pub mta_sts_port: u16,
+    /// How long a domain's mail waits when its connections are less protected than before; `0s`:
+    /// nothing is remembered.
+    #[serde(with = "values::duration")]
+    pub tls_downgrade_wait: Duration,
+    /// The longest time that a letter can be handed in before it is to leave (RFC 4865); `0s`: not
+    /// offered.
+    #[serde(with = "values::duration")]
+    pub send_later: Duration,
 }
 
 /// `[mta.retry]`: first, first × factor, ... up to max.
@@ -322,6 +340,13 @@ impl Default for Mta {
             retry: Retry::default(),
             delay_notice: Duration::from_secs(4 * 3600),
             max_hops: 100,
+            outgoing_per_domain: 20,
+            rates: BTreeMap::new(),
+            dane: true,
+            mta_sts: true,
+            mta_sts_port: 443,
+            tls_downgrade_wait: Duration::from_secs(12 * 3600),
+            send_later: Duration::from_secs(30 * 86_400),
         }
     }
 }

@@ -391,6 +391,15 @@ fn obstacle(
     if smtputf8 && !capabilities.smtputf8 {
         return Some(needs_smtputf8());
     }
+    if parameters.requiretls && !capabilities.requiretls && !capabilities.xposthaste {
+        // RFC 8689 §4.2.1 and §5: given back with 5.7.30.
+        return Some(Rejection::permanent(
+            ReplyCode::MAILBOX_UNAVAILABLE,
+            EnhancedCode::permanent(7, 30),
+            Fault::Recipient,
+            "the letter requires TLS on its whole way, which the receiving server does not promise",
+        ));
+    }
     if parameters.body == Some(BodyType::EightBitMime) && !capabilities.eight_bit_mime {
         // RFC 6152 §3.
         return Some(Rejection::permanent(

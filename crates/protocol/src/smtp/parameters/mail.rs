@@ -1,5 +1,6 @@
-//! The parameters of MAIL: SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, and our private XJOURNEY and
-//! XHOLD, which exist on the Unix sockets between our own agents only.
+//! The parameters of MAIL: SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, REQUIRETLS, HOLDFOR and
+//! HOLDUNTIL, and our private XJOURNEY and XHOLD, which exist on the Unix sockets between our own
+//! agents only.
 
 use std::fmt::Write as _;
 
@@ -9,6 +10,7 @@ use super::{
 };
 use crate::address::Address;
 use crate::journey::JourneyId;
+use crate::time::Timestamp;
 
 /// What came with MAIL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +27,10 @@ pub struct MailParameters {
     pub ret: Option<DsnReturn>,
     /// ENVID, decoded. RFC 3461 §4.4.
     pub envid: Option<Box<str>>,
+    /// REQUIRETLS: TLS on the whole way, or not at all. RFC 8689 §2.
+    pub requiretls: bool,
+    /// HOLDFOR or HOLDUNTIL: when it may leave. RFC 4865 §5.
+    pub release: Option<Release>,
     /// XJOURNEY: the letter already has a journey.
     pub journey: Option<JourneyId>,
     /// XHOLD: keep the letter in the queue, for this reason.
@@ -40,6 +46,15 @@ pub enum BodyType {
     EightBitMime,
 }
 
+/// When a letter may leave (RFC 4865 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// HOLDFOR: so many seconds after it was handed in.
+    After(u64),
+    /// HOLDUNTIL: at this time.
+    At(Timestamp),
+}
+
 /// The value of AUTH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthParameter {
@@ -53,7 +68,7 @@ impl MailParameters {
     /// Reads what follows the path of MAIL.
     pub fn parse(text: &str, offered: &Capabilities) -> Result<Self, ParameterError> {
         let mut read = MailParameters::default();
-        let mut smtputf8 = None;
+        let (mut smtputf8, mut requiretls) = (None, None);
         for (keyword, value) in pairs(text) {
             match keyword.as_str() {
                 "SIZE" if offered.size != SizeOffer::Absent => {
@@ -68,6 +83,17 @@ impl MailParameters {
                 // RFC 4954 §5: known wherever AUTH is; our agents pass it on with XPOSTHASTE.
                 "AUTH" if !offered.auth.is_empty() || offered.xposthaste => {
                     once(&mut read.auth, "AUTH", value.and_then(parse_auth))?;
+                }
+                "REQUIRETLS" if offered.requiretls || offered.xposthaste => {
+                    once(&mut requiretls, "REQUIRETLS", value.is_none().then_some(()))?;
+                }
+                "HOLDFOR" if offered.future_release.is_some() => {
+                    let seconds = value.and_then(parse_size).map(Release::After);
+                    once(&mut read.release, "HOLDFOR", seconds)?;
+                }
+                "HOLDUNTIL" if offered.future_release.is_some() => {
+                    let at = value.and_then(Timestamp::from_rfc3339).map(Release::At);
+                    once(&mut read.release, "HOLDUNTIL", at)?;
                 }
                 "RET" if offered.dsn => once(&mut read.ret, "RET", value.and_then(dsn::ret))?,
                 "ENVID" if offered.dsn => {
@@ -84,6 +110,7 @@ impl MailParameters {
             }
         }
         read.smtputf8 = smtputf8.is_some();
+        read.requiretls = requiretls.is_some();
         Ok(read)
     }
 
@@ -108,6 +135,18 @@ impl MailParameters {
                     let _ = write!(out, " AUTH={}", printed_xtext(&account.to_string()));
                 }
             }
+        }
+        if self.requiretls && (offered.requiretls || offered.xposthaste) {
+            out.push_str(" REQUIRETLS");
+        }
+        match (self.release, offered.future_release) {
+            (Some(Release::After(seconds)), Some(_)) => {
+                let _ = write!(out, " HOLDFOR={seconds}");
+            }
+            (Some(Release::At(when)), Some(_)) => {
+                let _ = write!(out, " HOLDUNTIL={}", when.to_rfc3339());
+            }
+            _ => {}
         }
         if offered.dsn {
             dsn::print_mail(self.ret, self.envid.as_deref(), out);

@@ -29,6 +29,8 @@ pub struct Config {
     pub private: Offer,
     /// DSN (RFC 3461).
     pub dsn: Offer,
+    /// FUTURERELEASE (RFC 4865): the longest wait in seconds; `None`: not offered.
+    pub future_release: Option<u64>,
     /// XCLIENT: for a peer that is trusted to say who its client is.
     pub xclient: Offer,
     /// Refusals since the last accepted letter after which the session is closed.
@@ -135,6 +137,7 @@ impl Config {
             auth: AuthPolicy::none(),
             private: Offer::No,
             dsn: Offer::No,
+            future_release: None,
             xclient: Offer::No,
             errors_limit: 20,
             timeouts: Timeouts::default(),

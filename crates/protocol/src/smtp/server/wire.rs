@@ -143,6 +143,9 @@ impl Wire {
             chunking: true,
             starttls: config.tls != TlsPolicy::Unavailable && !encrypted,
             dsn: config.dsn == Offer::Yes,
+            // RFC 8689 §4.1: announced under TLS alone.
+            requiretls: encrypted && !self.is_lmtp(),
+            future_release: config.future_release,
             xposthaste: config.private == Offer::Yes,
             auth,
         }
