@@ -60,6 +60,12 @@ pub enum Service {
     Imap = 143,
     /// IMAP with TLS from the first byte.
     Imaps = 993,
+    /// POP3 with STLS.
+    Pop3 = 110,
+    /// POP3 with TLS from the first byte.
+    Pop3s = 995,
+    /// Looking after Sieve scripts, with STARTTLS.
+    ManageSieve = 4190,
 }
 
 impl Service {

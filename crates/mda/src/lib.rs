@@ -6,9 +6,9 @@
 //! process that opens the mailboxes (`mailbox`, the one writer). It looks up in its own copy of the
 //! directory who exists and how much they may keep, and asks `auth` who somebody is.
 //!
-//! What it is not: it opens no verifier, makes no connection but to the transfer agent's socket, for
-//! letters that rules send; has no queue. What it cannot
-//! take it refuses, recipient by recipient, and the MTA in front decides what follows.
+//! What it is not: it opens no verifier, makes no connection but to the transfer agent's socket,
+//! for letters that rules send; has no queue. What it cannot take it refuses,
+//! recipient by recipient, and the MTA in front decides what follows.
 //!
 //! Who calls it: `posthaste mda` and the supervisor start [`run`].
 

@@ -224,7 +224,8 @@ fn included_scripts_share_what_they_declare() {
         scripts: vec![
             (
                 "a",
-                "require [\"include\", \"variables\"]; global \"x\"; set \"x\" \"1\"; set \"y\" \"2\"; return; discard;",
+                "require [\"include\", \"variables\"]; global \"x\"; \
+                 set \"x\" \"1\"; set \"y\" \"2\"; return; discard;",
             ),
             ("me", "require \"include\"; include \"me\";"),
             ("stops", "stop;"),
@@ -234,7 +235,8 @@ fn included_scripts_share_what_they_declare() {
     };
     let go = |script: &str| run_in(&world, script, LETTER, &facts());
     let script = r#"require ["include", "variables", "fileinto"]; global "x";
-        include :once "a"; include :once "a"; include :optional "none"; fileinto "${x}${global.x}${y}";"#;
+        include :once "a"; include :once "a"; include :optional "none";
+        fileinto "${x}${global.x}${y}";"#;
     assert_eq!(deeds(&go(script)), ["file 11"]);
     assert!(go("require \"include\"; include \"me\";").fault.unwrap().what.contains("itself"));
     assert_eq!(deeds(&go("require \"include\"; include \"stops\"; discard;")), ["keep"]);

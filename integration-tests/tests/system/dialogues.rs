@@ -115,3 +115,13 @@ fn lmtp() {
 fn imap() {
     speak_all("imap", |here| here.connect(Service::Imap));
 }
+
+#[test]
+fn pop3() {
+    speak_all("pop3", |here| here.connect(Service::Pop3));
+}
+
+#[test]
+fn managesieve() {
+    speak_all("managesieve", |here| here.connect(Service::ManageSieve));
+}

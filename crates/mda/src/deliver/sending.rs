@@ -1,6 +1,6 @@
 //! What rules send: letters passed on, answers, notifications, and the word to an owner whose
-//! script failed. RFC 3834 holds for all that is made here: the null reverse-path, marked as made by
-//! a machine, to one sender once in a while. A failure here never hurts the letter.
+//! script failed. RFC 3834 holds for all that is made here: the null reverse-path, marked as made
+//! by a machine, to one sender once in a while. A failure here never hurts the letter.
 
 use bytes::Bytes;
 use mailbox::{MailboxName, NewLetter};

@@ -1,6 +1,6 @@
 //! ManageSieve (RFC 5804) on 4190: people's programs look after their scripts. The machine
-//! (`protocol::managesieve`) knows what may be said, `rules::Shelf` where scripts lie; a script that
-//! has a fault is not stored, and each fault is told with its line and column.
+//! (`protocol::managesieve`) knows what may be said, `rules::Shelf` where scripts lie; one that has
+//! a fault is not stored, and each fault is told with its line and column.
 
 mod session;
 

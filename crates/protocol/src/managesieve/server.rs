@@ -207,7 +207,11 @@ impl Server {
         self.out.extend_from_slice(code.shown().as_bytes());
         if !text.is_empty() {
             self.out.extend_from_slice(b" ");
-            self.string(text);
+            // Clients in use end a text at its first quote, escaped or not.
+            match text.contains(['"', '\\']) {
+                true => self.literal(text.as_bytes()),
+                false => self.string(text),
+            }
         }
         self.out.extend_from_slice(b"\r\n");
     }

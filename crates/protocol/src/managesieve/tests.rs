@@ -43,7 +43,7 @@ fn serve(server: &mut Server) -> String {
     }
     let mut out = BytesMut::new();
     server.poll_output(&mut out);
-    said + &String::from_utf8(out.to_vec()).unwrap()
+    said + std::str::from_utf8(&out).unwrap()
 }
 
 fn talk(input: &[u8], cut: usize) -> String {
@@ -76,8 +76,12 @@ fn a_session_of_the_rfc() {
     ] {
         assert!(greeting.contains(&format!("{line}\r\n")), "{line}");
     }
-    assert!(rest.starts_with("<my {s} 6><b 0>OK \"logged in\"\r\n\"summer\"\r\n\"a \\\"b\\\"\" ACTIVE\r\nOK\r\nOK\r\n"), "{rest}");
-    assert!(rest.contains("NO {28}\r\nline 2: fault\r\nline 3: fault\r\n{7}\r\nkeep;\r\n\r\nOK\r\nOK (TAG \"x\") \"done\"\r\n"), "{rest}");
+    let begins = "<my {s} 6><b 0>OK \"logged in\"\r\n\
+                  \"summer\"\r\n\"a \\\"b\\\"\" ACTIVE\r\nOK\r\nOK\r\n";
+    assert!(rest.starts_with(begins), "{rest}");
+    let has = "NO {28}\r\nline 2: fault\r\nline 3: fault\r\n{7}\r\nkeep;\r\n\r\nOK\r\n\
+               OK (TAG \"x\") \"done\"\r\n";
+    assert!(rest.contains(has), "{rest}");
     assert!(rest.ends_with("NO (NONEXISTENT) \"there is no such script\"\r\nOK \"goodbye\"\r\n"));
 }
 
@@ -113,7 +117,8 @@ proptest! {
     #[test]
     fn any_chunking_gives_the_same(
         words in prop::collection::vec(prop::sample::select(vec![
-            "AUTHENTICATE \"PLAIN\" \"AGJvYgBwYXNz\"", "LISTSCRIPTS", "PUTSCRIPT \"a\" {4+}\r\nstop",
+            "AUTHENTICATE \"PLAIN\" \"AGJvYgBwYXNz\"", "LISTSCRIPTS",
+            "PUTSCRIPT \"a\" {4+}\r\nstop",
             "NOOP", "GETSCRIPT \"x\\\"\"", "CAPABILITY", "\"", "{1+}", "FROB", "",
         ]), 0..12),
         cut in 1usize..40,

@@ -67,6 +67,11 @@ impl Run<'_> {
                 old.mailbox == new.mailbox && old.special_use == new.special_use
             }
             (Act::Keep { .. }, Act::Keep { .. }) | (Act::Discard, Act::Discard) => true,
+            // RFC 5228 §4.1 and §4.3: to keep is to file into INBOX.
+            (Act::Keep { .. }, Act::FileInto(filing))
+            | (Act::FileInto(filing), Act::Keep { .. }) => {
+                filing.mailbox.eq_ignore_ascii_case("INBOX") && filing.special_use.is_none()
+            }
             (Act::Redirect { address: old }, Act::Redirect { address: new }) => {
                 address::same(old, new)
             }

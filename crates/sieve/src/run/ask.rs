@@ -51,6 +51,14 @@ impl Run<'_> {
                 self.any_matches(test, *matching, &values, (keys, Capture::Yes))
             }
             Ask::Date(date) => self.date(test, date),
+            Ask::Invalid(what) => Err(Fault::new(test.at, what.clone())),
+            _ => self.world_test(test),
+        }
+    }
+
+    /// Tests that ask the world or the facts, not the letter.
+    fn world_test(&mut self, test: &Test) -> Ran<bool> {
+        match &test.what {
             Ask::Environment { name, matching, keys } => {
                 let name = self.expand(name)?.to_ascii_lowercase();
                 let value = self.world.environment(&name);
@@ -115,7 +123,8 @@ impl Run<'_> {
                 let values: Vec<String> = online.then(|| "maybe".to_owned()).into_iter().collect();
                 self.any_matches(test, *matching, &values, (keys, Capture::Yes))
             }
-            Ask::Invalid(what) => Err(Fault::new(test.at, what.clone())),
+            // The others are answered above.
+            _ => Ok(false),
         }
     }
 

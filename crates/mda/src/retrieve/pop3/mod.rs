@@ -1,8 +1,9 @@
-//! POP3 on 110 and 995: people fetch what is in INBOX. The machine (`protocol::pop3`) knows what may
-//! be said; here are the lock, the letters and the deletions.
+//! POP3 on 110 and 995: people fetch what is in INBOX. The machine (`protocol::pop3`) knows what
+//! may be said; here are the lock, the letters and the deletions.
 //!
-//! One session at a time has an account's mailbox (RFC 1939 §8). It sees the letters that were there
-//! when it logged in; what it deletes goes at QUIT and not before. IMAP sessions go on beside it.
+//! One session at a time has an account's mailbox (RFC 1939 §8). It sees the letters that were
+//! there when it logged in; what it deletes goes at QUIT and not before. IMAP sessions go on
+//! beside it.
 
 mod session;
 

@@ -1,0 +1,2 @@
+if allof (true, not false, anyof (false, header :contains "subject" "")) { stop; }
+discard;
