@@ -109,7 +109,7 @@ const CASES: &[Case] = &[
     // RFC 5321 §4.5.3.2.6: a lost reply makes a duplicate, never a loss.
     case("lost-reply", &[("END", TakeAndDropOnce)], Relayed, "closed the connection"),
     case("helo-only", &[("EHLO", Say("502 5.5.1 what?"))], Relayed, "HELO"),
-    case("garbage", &[("MAIL", Say("hello there"))], Waits("network"), "no reply"),
+    case("garbage", &[("MAIL", Say("hello there"))], Waits("network"), "not an SMTP reply"),
     case("greylisted", &[("RCPT", Once("451 4.7.1 greylisted, come back"))], Relayed, "greylisted"),
     case("rate", &[("MAIL", Say("450 4.7.0 rate limit exceeded"))], Waits("rate"), "rate limit"),
     case("full", &[("RCPT", Say("452 4.2.2 mailbox full"))], Waits("full"), "mailbox full"),

@@ -130,7 +130,8 @@ fn broad_code(code: EnhancedCode) -> Option<Reason> {
         (5, 3) => Reason::Rate,
         (5, _) => Reason::Protocol,
         (6, _) => Reason::Form,
-        (7, 4 | 10 | 11) => Reason::Tls,
+        // RFC 8689 §5: X.7.30, REQUIRETLS is not supported.
+        (7, 4 | 10 | 11 | 30) => Reason::Tls,
         (7, _) => Reason::Policy,
         _ => return None,
     })
