@@ -88,6 +88,18 @@ impl Conversation {
         }
     }
 
+    /// The next line without its CRLF, unless the connection ended, for whatever reason, or
+    /// nothing came for long.
+    pub fn try_line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        match self.reader.read_until(b'\n', &mut line) {
+            Ok(count) if count > 0 => {
+                Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// The next line.
     #[track_caller]
     pub fn read(&mut self) -> String {

@@ -415,8 +415,8 @@ impl<S: Store> GroupCommit<S> {
         }
     }
 
-    /// The log is full: the checkpoint is made while everybody waits. `false`: requests were
-    /// refused instead, because it cannot be made.
+    /// The log is full: the checkpoint is made while everybody waits. `false`: it cannot be made,
+    /// and requests that would write were refused.
     fn make_room(&mut self, now: Duration) -> bool {
         if let Phase::Syncing(barrier) = self.phase {
             let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
@@ -436,7 +436,20 @@ impl<S: Store> GroupCommit<S> {
             return true;
         };
         let waiting = self.held.drain(..).chain(self.inbox.take(BATCH_REQUESTS));
-        waiting.for_each(|pending| pending.reply.answer(Err(error.clone())));
+        for Pending { request, reply } in waiting.collect::<Vec<_>>() {
+            // Who only reads is answered all the same; of what would be written nothing stays.
+            let savepoint = self.log.savepoint();
+            let answer = match self.store.stage(request, &mut self.log.appender()) {
+                Ok(Stage::Nothing(answer)) => Ok(answer),
+                Ok(Stage::Durable(staged) | Stage::Lazy(staged)) => {
+                    self.store.abandon(staged);
+                    Err(error.clone())
+                }
+                Err(_) => Err(error.clone()),
+            };
+            self.log.roll_back(&savepoint);
+            reply.answer(answer);
+        }
         if !matches!(self.phase, Phase::Failed(_)) {
             self.stalled.get_or_insert((now + STALL, error));
         }

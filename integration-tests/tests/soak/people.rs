@@ -55,7 +55,7 @@ pub(crate) fn reader(at: SocketAddr, seed: u64, course: &Course) -> Read {
 
 fn log_in(at: SocketAddr) -> Option<Conversation> {
     let mut talk = Conversation::open(at);
-    talk.try_read()?;
+    talk.try_line()?;
     ask(&mut talk, &format!("LOGIN alice@blue.test \"{PASSWORD}\""))?.ok()?;
     // It is there already, mostly.
     let _ = ask(&mut talk, &format!("CREATE {ARCHIVE}"))?;
@@ -71,7 +71,7 @@ fn ask(talk: &mut Conversation, command: &str) -> Option<Result<Vec<String>, Str
 fn answer(talk: &mut Conversation) -> Option<Result<Vec<String>, String>> {
     let mut lines = Vec::new();
     loop {
-        let line = talk.try_read()?;
+        let line = talk.try_line()?;
         if let Some(last) = line.strip_prefix("x ") {
             let last = last.to_owned();
             lines.push(line);
