@@ -78,7 +78,7 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
     let log = disk::LogOptions { segment: config.storage.log_segment, ..commit.log };
     options.commit = CommitOptions { log, ..commit };
     let (queue, writer, report) = Queue::open(disk.clone(), options)
-        .map_err(|error| Fatal::no(format!("cannot open the queue: {error}")))?;
+        .map_err(|error| Fatal::disk("cannot open the queue", &error))?;
     for file in &report.aside {
         tracing::error!(file = %file.display(), "a file of the queue was unreadable; moved aside");
     }

@@ -84,6 +84,17 @@ impl Fatal {
         };
         Self::new(exit, format!("{what}: {error}"))
     }
+
+    /// The same of a store's disk: permissions, a full disk and a second process each have their
+    /// exit code.
+    pub fn disk(what: &str, error: &disk::Error) -> Self {
+        let exit = match error.kind() {
+            disk::ErrorKind::Denied => Exit::NotAllowed,
+            disk::ErrorKind::Full | disk::ErrorKind::Busy => Exit::TryAgain,
+            _ => Exit::No,
+        };
+        Self::new(exit, format!("{what}: {error}"))
+    }
 }
 
 impl From<Faults> for Fatal {

@@ -300,7 +300,13 @@ async fn read(promises: &Known, mut random: Random, seam: (&Network, &Clock)) ->
                 known.unsure.push(deed);
                 return None;
             }
-            Some((_, false)) => {}
+            Some((lines, false)) => {
+                // Its store has stopped in the middle of this: it may be there after the next start.
+                if lines.last().is_some_and(|line| line.contains("[UNAVAILABLE]")) {
+                    known.unsure.push(deed);
+                    return None;
+                }
+            }
             Some((lines, true)) => known.answered(&deed, &done(&deed, &lines)),
         }
     }

@@ -247,7 +247,11 @@ impl House {
     pub(crate) fn look(&mut self, which: usize) -> Result<BTreeMap<String, Seen>, String> {
         let mailboxes = self.mailboxes()?;
         let account = AccountId::new("red.test", PEOPLE[which]).map_err(|e| format!("{e:?}"))?;
-        self.drive(async move { look(&mailboxes, &account).await })?
+        let seen = self.drive(async move { look(&mailboxes, &account).await })?;
+        seen.map_err(|why| {
+            self.tell(|| format!("files: {:?}", self.mail_disk.files().keys()));
+            format!("{}: {why}", PEOPLE[which])
+        })
     }
 
     /// The ledger balances.

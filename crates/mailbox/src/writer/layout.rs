@@ -310,11 +310,15 @@ impl Writer {
                 }
                 Bytes::Staged(serial) => {
                     let staged = self.staged_path(*serial);
-                    match self.disk.rename(&staged, &target) {
+                    // A second name, and the first goes after the checkpoint: the folder of the
+                    // second may be younger than that, and a power cut may take it with all in it.
+                    match self.disk.link(&staged, &target) {
                         // Laid out before the crash, and removed by another program since.
                         Err(error) if error.is_missing() && letter.replayed => {}
+                        Err(error) if error.kind() == disk::ErrorKind::Exists => {}
                         other => other?,
                     }
+                    self.leaving.push(Leaving::File(staged));
                 }
                 Bytes::Link(of, base) => self.link_letter(of, base, &target)?,
                 Bytes::There => {}

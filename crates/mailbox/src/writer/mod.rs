@@ -24,6 +24,7 @@ use protocol::time::Timestamp;
 
 use crate::account_change::AccountState;
 use crate::ask::{AccountView, Address, Answer, Ask, Listed, Request, Usage};
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::index::Shelf;
@@ -372,7 +373,19 @@ impl Store for Writer {
     }
 
     fn abandon(&mut self, staged: Staged) {
+        let (mailboxes, _) = staged.touched();
         self.undo(staged.undo, Numbers::Keep);
+        // Numbers that were given may be told from now on, and no record has them: a snapshot has.
+        for address in mailboxes {
+            let Ok(open) = self.open_mut(&address) else { continue };
+            open.tail.snapshot_due = true;
+            let first = open.lines.is_empty();
+            let mark = Change::Recent(open.state.recent_from);
+            crate::line::push(&mut open.lines, &mark.to_line(open.state.modseq));
+            if first {
+                self.jobs.push_back(Job::Lines(address));
+            }
+        }
     }
 
     fn lay_out(&mut self, items: usize) -> disk::Result<LaidOut> {
