@@ -35,7 +35,7 @@ WORKLOAD is one of
   limits                                what disk and processors can do at all
 (conn: a connection per letter).
 
-  --peer NAME     postfix, postfix+dovecot, exim, opensmtpd, chasquid; dovecot, cyrus; none
+  --peer NAME     postfix, postfix+dovecot, exim, opensmtpd, chasquid; dovecot; none
                   (postfix for letters, dovecot for readers)
   --rounds N      measured runs of each server (3)
   --seconds N     work of one run (2)
