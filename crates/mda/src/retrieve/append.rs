@@ -1,5 +1,5 @@
-//! APPEND, with several messages (RFC 3502), and REPLACE (RFC 8508): letters streamed from the client
-//! to the store, never held whole.
+//! APPEND, with several messages (RFC 3502), and REPLACE (RFC 8508): letters streamed from the
+//! client to the store, never held whole.
 
 use std::num::NonZeroU32;
 

@@ -1,5 +1,5 @@
-//! GETQUOTA and GETQUOTAROOT (RFC 9208). Each account has one root, with an empty name; who sets its
-//! limits is the administrator, so there is no SETQUOTA.
+//! GETQUOTA and GETQUOTAROOT (RFC 9208). Each account has one root, with an empty name; who sets
+//! its limits is the administrator, so there is no SETQUOTA.
 
 use protocol::imap::response::QuotaResource;
 use protocol::imap::{ConditionCode, MailboxName, StatusText, Untagged};

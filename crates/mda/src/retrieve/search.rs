@@ -613,8 +613,8 @@ fn compares(order: DateOrder, found: Option<Date>, wanted: Date) -> bool {
     })
 }
 
-/// Charsets that BADCHARSET names. RFC 3501 §6.4.4 demands US-ASCII and recommends UTF-8; the others
-/// are some of those that we read besides.
+/// Charsets that BADCHARSET names. RFC 3501 §6.4.4 demands US-ASCII and recommends UTF-8; the
+/// others are some of those that we read besides.
 const CHARSETS: [&str; 8] = [
     "US-ASCII",
     "UTF-8",

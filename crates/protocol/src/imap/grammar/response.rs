@@ -274,6 +274,31 @@ pub fn print_untagged(writer: &mut Writer, untagged: &Untagged) {
                 _ => writer.display(format_args!("{item} {value}")),
             });
         }
+        Untagged::ExtendedSearch(result) => print_extended_search(writer, result),
+        Untagged::Id(fields) => {
+            writer.text("ID ");
+            command::print_id_fields(writer, fields.as_ref());
+        }
+        Untagged::Exists(number) => writer.display(format_args!("{number} EXISTS")),
+        Untagged::Recent(number) => writer.display(format_args!("{number} RECENT")),
+        Untagged::Expunge(number) => writer.display(format_args!("{number} EXPUNGE")),
+        Untagged::Vanished { uids, time } => {
+            let earlier = if *time == VanishedTime::Earlier { "(EARLIER) " } else { "" };
+            writer.display(format_args!("VANISHED {earlier}{uids}"));
+        }
+        Untagged::Fetch { sequence, data } => {
+            writer.display(format_args!("{sequence} FETCH "));
+            writer.list(data, fetch::print_fetch_data);
+        }
+        Untagged::Other(bytes) => writer.raw(bytes),
+        extension => print_extension(writer, extension),
+    }
+    writer.end_line();
+}
+
+/// Results of searches, and responses of extensions with a file of their own.
+fn print_extension(writer: &mut Writer, untagged: &Untagged) {
+    match untagged {
         Untagged::Search { found, mod_seq } => {
             writer.text("SEARCH");
             condstore::print_found(writer, found, *mod_seq);
@@ -298,25 +323,9 @@ pub fn print_untagged(writer: &mut Writer, untagged: &Untagged) {
             writer.text("METADATA");
             metadata::print_annotations(writer, mailbox.as_ref(), annotations);
         }
-        Untagged::ExtendedSearch(result) => print_extended_search(writer, result),
-        Untagged::Id(fields) => {
-            writer.text("ID ");
-            command::print_id_fields(writer, fields.as_ref());
-        }
-        Untagged::Exists(number) => writer.display(format_args!("{number} EXISTS")),
-        Untagged::Recent(number) => writer.display(format_args!("{number} RECENT")),
-        Untagged::Expunge(number) => writer.display(format_args!("{number} EXPUNGE")),
-        Untagged::Vanished { uids, time } => {
-            let earlier = if *time == VanishedTime::Earlier { "(EARLIER) " } else { "" };
-            writer.display(format_args!("VANISHED {earlier}{uids}"));
-        }
-        Untagged::Fetch { sequence, data } => {
-            writer.display(format_args!("{sequence} FETCH "));
-            writer.list(data, fetch::print_fetch_data);
-        }
-        Untagged::Other(bytes) => writer.raw(bytes),
+        // The others are written above.
+        _ => {}
     }
-    writer.end_line();
 }
 
 fn print_words(writer: &mut Writer, name: &str, words: &[String]) {

@@ -125,20 +125,6 @@ fn named_key(cursor: &mut Cursor<'_>, count: &mut usize) -> Parsed<SearchKey> {
             let size = cursor.number64()?;
             Ok(if name == "LARGER" { SearchKey::Larger(size) } else { SearchKey::Smaller(size) })
         }
-        "MODSEQ" => condstore::search_mod_seq(cursor).map(SearchKey::ModSeq),
-        "OLDER" | "YOUNGER" => {
-            cursor.space()?;
-            let seconds = cursor.nz_number()?.get();
-            let key = if name == "OLDER" { SearchKey::Older } else { SearchKey::Younger };
-            Ok(key(seconds))
-        }
-        "SAVEDATESUPPORTED" => Ok(SearchKey::SaveDateSupported),
-        "EMAILID" | "THREADID" => {
-            cursor.space()?;
-            let id = cursor.atom("an object identifier")?.to_owned();
-            let key = if name == "EMAILID" { SearchKey::EmailId } else { SearchKey::ThreadId };
-            Ok(key(id))
-        }
         "UID" => {
             cursor.space()?;
             sets::sequence_set(cursor).map(SearchKey::Uid)
@@ -153,11 +139,32 @@ fn named_key(cursor: &mut Cursor<'_>, count: &mut usize) -> Parsed<SearchKey> {
             cursor.space()?;
             Ok(SearchKey::Or(left, Box::new(key(cursor, count)?)))
         }),
-        _ => {
+        _ => extension_key(cursor, &name)?.ok_or_else(|| {
             cursor.back_to(start);
-            Err(cursor.error("unknown search key"))
-        }
+            cursor.error("unknown search key")
+        }),
     }
+}
+
+/// Keys of extensions (RFC 7162, RFC 5032, RFC 8514, RFC 8474); `None`: not one of these.
+fn extension_key(cursor: &mut Cursor<'_>, name: &str) -> Parsed<Option<SearchKey>> {
+    Ok(Some(match name {
+        "MODSEQ" => SearchKey::ModSeq(condstore::search_mod_seq(cursor)?),
+        "OLDER" | "YOUNGER" => {
+            cursor.space()?;
+            let seconds = cursor.nz_number()?.get();
+            let key = if name == "OLDER" { SearchKey::Older } else { SearchKey::Younger };
+            key(seconds)
+        }
+        "SAVEDATESUPPORTED" => SearchKey::SaveDateSupported,
+        "EMAILID" | "THREADID" => {
+            cursor.space()?;
+            let id = cursor.atom("an object identifier")?.to_owned();
+            let key = if name == "EMAILID" { SearchKey::EmailId } else { SearchKey::ThreadId };
+            key(id)
+        }
+        _ => return Ok(None),
+    }))
 }
 
 fn argument(cursor: &mut Cursor<'_>) -> Parsed<Vec<u8>> {

@@ -190,7 +190,10 @@ fn messages_can_be_refused_before_and_while_they_come() {
     assert!(big.starts_with("f NO [TOOBIG]"), "{big}");
     // Garbage behind the message: it does not count.
     let aborted = say(&mut server, "g APPEND x {1+}\r\nx garbage\r\nh NOOP\r\n");
-    assert!(aborted.starts_with("g BAD expected a further message") && aborted.ends_with("h OK done\r\n"));
+    assert!(
+        aborted.starts_with("g BAD expected a further message")
+            && aborted.ends_with("h OK done\r\n")
+    );
 }
 
 #[test]
