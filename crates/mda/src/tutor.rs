@@ -117,7 +117,11 @@ impl Tutor {
                 octet => format!("%{octet:02X}"),
             };
             let name: String = name.bytes().map(escaped).collect();
-            if name.starts_with('.') { format!("%2E{}", &name[1..]) } else { name }
+            // No name begins with a dot: neither hidden nor the folder above.
+            match name.strip_prefix('.') {
+                Some(rest) => format!("%2E{rest}"),
+                None => name,
+            }
         };
         self.folder.join(safe(account.domain())).join(safe(account.name()))
     }

@@ -134,9 +134,7 @@ pub(super) async fn take(
     let mut parameters = incoming.mail.parameters.clone();
     // RFC 6152 §3: what the letter is, whatever it was said to be.
     parameters.body = facts.eight_bit.then_some(BodyType::EightBitMime);
-    if let Some(reason) = hold {
-        parameters.hold = Some(reason.into());
-    }
+    parameters.hold = hold.map(Into::into).or(parameters.hold);
     let letter = Letter {
         journey: incoming.journey,
         arrived: incoming.arrived,
@@ -147,11 +145,7 @@ pub(super) async fn take(
         body,
     };
     let text = letter.place(desk, &config, &journal).await?;
-    if let (Some(returns), Some(_), Some(sender)) =
-        (desk.transport.returns(), account(&letter.mail.parameters), letter.mail.path.address())
-    {
-        returns.sent(sender, letter.arrived);
-    }
+    letter.note_sent(desk);
     let event = journal
         .event(Kind::Accepted)
         .from(sender_shown(&letter.mail))
@@ -181,6 +175,16 @@ fn signed(
 }
 
 impl Letter {
+    /// Remembers for whom reports may come back: those who wrote by our submission.
+    fn note_sent(&self, desk: &Desk) {
+        let sender = self.mail.path.address();
+        if let (Some(returns), Some(_), Some(sender)) =
+            (desk.transport.returns(), account(&self.mail.parameters), sender)
+        {
+            returns.sent(sender, self.arrived);
+        }
+    }
+
     /// Makes the letter somebody's: the delivery agent's or the queue's. Gives words for the 250.
     async fn place(
         &self,

@@ -1,6 +1,6 @@
 //! DMARC (RFC 9989; records of RFC 7489 are understood): does what SPF and DKIM proved stand for
-//! the author that people see, and what does the author's domain ask for where it does not? `record`
-//! reads policies, `walk` finds them in the tree of names. It acts on nothing.
+//! the author that people see, and what does the author's domain ask for where it does not?
+//! `record` reads policies, `walk` finds them in the tree of names. It acts on nothing.
 
 mod record;
 #[cfg(test)]

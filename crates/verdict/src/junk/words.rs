@@ -105,9 +105,11 @@ mod tests {
 
     #[test]
     fn words_of_text_and_header() {
-        let letter = b"From: \"Best Casino\" <win@casino.test>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= \
-            now\r\nAuthentication-Results: mx; spf=fail (x) a=b; dkim=none\r\n\
-            Content-Type: text/html\r\n\r\n<p>Click <b>here</b> https://bad.test/x?y casino Casino</p>";
+        let letter = b"From: \"Best Casino\" <win@casino.test>\r\n\
+            Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= now\r\n\
+            Authentication-Results: mx; spf=fail (x) a=b; dkim=none\r\n\
+            Content-Type: text/html\r\n\r\n\
+            <p>Click <b>here</b> https://bad.test/x?y casino Casino</p>";
         let words = of_letter(letter);
         for wanted in [
             "from:win@casino.test",
