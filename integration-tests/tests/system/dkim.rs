@@ -87,7 +87,7 @@ fn others_believe_what_is_submitted_here() {
         "hello\r\n",
         "hello\r\n   \r\n\t\r\n",
         "hello  world \r\n\r\n\r\n",
-        "hello\r\n \r\n \t \r\nagain\r\n\r\n ",
+        "hello\r\n \r\n \t \r\nagain\r\n\r\n \r\n",
         "",
         "\r\n \r\n",
         "Grüße, größer\r\n.\r\n..dots\r\n",

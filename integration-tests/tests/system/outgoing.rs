@@ -143,7 +143,7 @@ const CASES: &[Case] = &[
     tls("other-host", Tls::Good, Before::NamesOthers, (Waits("tls"), "does not name this host")),
     Case {
         script: &[("STARTTLS", Act::BreakTls)],
-        ..tls("broken-tls", Tls::Good, Before::Nothing, (Relayed, "does not speak TLS"))
+        ..tls("broken-tls", Tls::Good, Before::Nothing, (Relayed, "policy opportunistic: "))
     },
     Case {
         what: What::RequireTls,

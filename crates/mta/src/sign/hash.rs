@@ -1,5 +1,5 @@
-//! The hash of a letter's body as DKIM wants it, worked out while the letter comes in: when its last
-//! octet is here, nothing need be read again.
+//! The hash of a letter's body as DKIM wants it, worked out while the letter comes in: when its
+//! last octet is here, nothing need be read again.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;

@@ -1,6 +1,6 @@
-//! DKIM signing (RFC 6376, RFC 8301, RFC 8463) of what is submitted or generated here. The keys of a
-//! domain lie in `DATA/keys/dkim/DOMAIN/`; [`selectors`] says which of them sign, [`Signer`] holds
-//! them in memory, `rotate` begins to use new ones once DNS shows them.
+//! DKIM signing (RFC 6376, RFC 8301, RFC 8463) of what is submitted or generated here. The keys of
+//! a domain lie in `DATA/keys/dkim/DOMAIN/`; [`selectors`] says which of them sign, [`Signer`]
+//! holds them in memory, `rotate` begins to use new ones once DNS shows them.
 //!
 //! It verifies nothing, and signs nothing that came from outside. Called by `receive` at the end of
 //! the data, by `relay` and `receive::notice` for letters of our own, and by `posthaste dkim`.

@@ -140,7 +140,8 @@ impl Signer {
 const OWN_LETTER: u64 = 1024 * 1024;
 
 /// Whether a letter that came over the relay socket was born here: submitted by an account, or made
-/// by an agent of ours. One that came from outside and is only sent on carries the lines of its way.
+/// by an agent of ours. One that came from outside and is only sent on carries the lines of its
+/// way.
 pub(crate) fn is_born_here(account: Option<&Address>, block: &[u8]) -> bool {
     account.is_some() || received::hops(block) == 0
 }
