@@ -391,17 +391,7 @@ impl<S: Store> GroupCommit<S> {
             self.oldest.get_or_insert(now);
             self.newest = now;
         }
-        // All have their answers before the first is woken: whoever it is finds the others ready.
-        let mut sleepers = Sleepers(Vec::with_capacity(waiting.len()));
-        for one in waiting {
-            sleepers.0.extend(match one {
-                Waiting::Staged(staged, reply) => {
-                    reply.answer_unwoken(Ok(self.store.publish(staged)))
-                }
-                Waiting::Answer(answer, reply) => reply.answer_unwoken(Ok(answer)),
-            });
-        }
-        drop(sleepers);
+        self.answer(waiting);
         if let Phase::Syncing(barrier) = self.phase {
             self.poll_sync(barrier);
         }
@@ -412,6 +402,20 @@ impl<S: Store> GroupCommit<S> {
                 Phase::LayingOut => self.lay_out(now, LAY_OUT_SLICE.max(2 * self.last_batch)),
                 Phase::Syncing(_) | Phase::Failed(_) => {}
             }
+        }
+    }
+
+    /// Shows what is durable, and answers.
+    fn answer(&mut self, waiting: Vec<Waiting<S>>) {
+        // All have their answers before the first is woken: whoever it is finds the others ready.
+        let mut sleepers = Sleepers(Vec::with_capacity(waiting.len()));
+        for one in waiting {
+            sleepers.0.extend(match one {
+                Waiting::Staged(staged, reply) => {
+                    reply.answer_unwoken(Ok(self.store.publish(staged)))
+                }
+                Waiting::Answer(answer, reply) => reply.answer_unwoken(Ok(answer)),
+            });
         }
     }
 
