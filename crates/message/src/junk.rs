@@ -34,6 +34,8 @@ mod tests {
     #[test]
     fn the_mark_is_seen() {
         assert!(is_marked(b"Received: x\r\nX-Spam-Flag: yes\r\n\r\n"));
-        assert!(!is_marked(b"X-Spam-Flag: NO\r\n\r\n") && !is_marked(b"X: y\r\n\r\nX-Spam-Flag: YES"));
+        assert!(
+            !is_marked(b"X-Spam-Flag: NO\r\n\r\n") && !is_marked(b"X: y\r\n\r\nX-Spam-Flag: YES")
+        );
     }
 }

@@ -7,6 +7,8 @@
 //! said on the network. Not here: threads, real sockets and files (`tests/system`), TLS, and the
 //! real `auth`, whose password checks are slow on purpose: a doorman stands in for it.
 
+#![allow(clippy::print_stderr)]
+
 mod house;
 #[path = "../simulation/liar.rs"]
 mod liar;
