@@ -47,7 +47,8 @@ impl Reply {
     }
 
     /// Adds the printed form to `out`, with CRLF after each line. Text that could end the line or
-    /// be taken for a control is replaced; lines over the limit are divided.
+    /// be taken for a control is replaced; lines over the limit are divided, and what is longer
+    /// than a reply may be ends there.
     pub fn print(&self, out: &mut BytesMut) {
         let prefix = match self.enhanced {
             Some(enhanced) => format!("{enhanced} "),
@@ -55,7 +56,8 @@ impl Reply {
         };
         // RFC 5321 §4.5.3.1.5: code, separator and CRLF count.
         let room = limits::REPLY_LINE - 6 - prefix.len();
-        let mut pieces = self.lines().flat_map(|line| divide(line, room)).peekable();
+        let pieces = self.lines().flat_map(|line| divide(line, room));
+        let mut pieces = pieces.take(limits::REPLY_LINES_READ).peekable();
         while let Some(piece) = pieces.next() {
             out.put_slice(&self.code.digits());
             out.put_u8(if pieces.peek().is_some() { b'-' } else { b' ' });

@@ -59,6 +59,14 @@ fn what_other_servers_send() {
 }
 
 #[test]
+fn a_long_text_ends_where_a_reply_must() {
+    let reply = Reply::plain(ReplyCode::OK, "word ".repeat(20_000));
+    let printed = printed(&reply);
+    assert_eq!(printed.lines().count(), crate::limits::REPLY_LINES_READ);
+    assert!(parsed(&printed).unwrap().is_some());
+}
+
+#[test]
 fn what_is_no_reply() {
     assert_eq!(parsed("SSH-2.0-OpenSSH\r\n"), Err(ReplyError::BadLine));
     assert_eq!(parsed("99 x\r\n"), Err(ReplyError::BadLine));
