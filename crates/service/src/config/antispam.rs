@@ -112,7 +112,7 @@ impl Default for Antispam {
             dkim: true,
             dmarc: true,
             iprev: true,
-            spf_fail: Measure::Junk,
+            spf_fail: Measure::Note,
             dmarc_policy: Measure::Reject,
             junk_filter: true,
             rspamd: None,
