@@ -208,6 +208,11 @@ impl Talk {
             let start = usize::from(line.starts_with(b"."));
             letter.extend_from_slice(&line[start..]);
         }
+        if letter.is_empty() {
+            // RFC 2920 §3.1: DATA came along with a RCPT that was refused; the dot ends it.
+            say(lines, "554 5.5.1 no valid recipients")?;
+            return Some(Next::On);
+        }
         let act = self.act("END");
         if !matches!(act, Some(Act::Say(_) | Act::Once(_) | Act::Drop)) {
             let text = String::from_utf8_lossy(&letter).into_owned();

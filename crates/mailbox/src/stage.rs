@@ -65,12 +65,17 @@ impl Stager {
         Ok(Prepared { journey, body: whole, recipients: prepared })
     }
 
-    /// Letters to be appended, ready.
+    /// Letters to be appended, ready. All of them are one request: what one record of the log has
+    /// no room for goes to files of its own, as long letters do.
     pub(crate) async fn letters(&self, letters: Vec<NewLetter>) -> Result<Vec<PreparedLetter>> {
         let mut prepared = Vec::with_capacity(letters.len());
+        let mut room = INLINE_LETTER;
         for letter in letters {
             let NewLetter { body, flags, keywords, date } = letter;
-            let inline = body.length() <= INLINE_LETTER;
+            let inline = body.length() <= room;
+            if inline {
+                room -= body.length();
+            }
             let bytes = if inline { mark(&body)? } else { self.stage(body.clone()).await? };
             let body = if inline { body.read_all(INLINE_LETTER)? } else { Bytes::new() };
             prepared.push(PreparedLetter { bytes, body, flags, keywords, date });

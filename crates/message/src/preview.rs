@@ -1,4 +1,5 @@
-//! The first words of a letter (RFC 8970): what people see of it in a list. Called by FETCH PREVIEW.
+//! The first words of a letter (RFC 8970): what people see of it in a list. Called by FETCH
+//! PREVIEW.
 
 use crate::limits::{MAX_PREVIEW, MAX_PREVIEW_READ};
 use crate::scan::structure::Structure;

@@ -1,6 +1,7 @@
 //! The user agent: letters written and sent ([`compose`]), mailboxes looked at and changed
 //! ([`retrieve`]), against any submission and IMAP server. It knows accounts ([`account`]),
-//! sessions ([`session`]), how letters move house ([`migrate`]) and how to show foreign text safely ([`show`]).
+//! sessions ([`session`]), how letters move house ([`migrate`]) and how to show foreign text
+//! safely ([`show`]).
 //!
 //! Not a face: `posthaste mail` reads the command line and prints, the terminal reader and the
 //! webmail will do likewise. Not a server: it trusts no letter and no peer.

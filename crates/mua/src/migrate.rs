@@ -1,5 +1,6 @@
 //! Letters carried from one home to another, whole: from mbox, Maildir or any IMAP server into an
-//! account ([`import`]), and out of an account into a Maildir or mbox that others open ([`export`]).
+//! account ([`import`]), and out of an account into a Maildir or mbox that others open
+//! ([`export`]).
 //! Flags, keywords, dates and folders come along. Both speak IMAP to the account's own server, so
 //! nothing here knows how mailboxes are stored.
 //!

@@ -25,7 +25,8 @@ pub enum Job {
 
 impl Job {
     /// Reads a name: `WAY:KIB:SESSIONS[:BOXES][:conn]`, `checked:KIB:SESSIONS`, `big:MB:SESSIONS`,
-    /// `fan:RECIPIENTS`, `imap:LETTERS`, `hold-smtp:SESSIONS`, `hold-imap:SESSIONS`, `passing:MB`, `queue:LETTERS`,
+    /// `fan:RECIPIENTS`, `imap:LETTERS`, `hold-smtp:SESSIONS`, `hold-imap:SESSIONS`, `passing:MB`,
+    /// `queue:LETTERS`,
     /// `limits`.
     pub fn parse(text: &str) -> Option<Job> {
         let (text, reuse) = match text.strip_suffix(":conn") {

@@ -301,7 +301,8 @@ async fn read(promises: &Known, mut random: Random, seam: (&Network, &Clock)) ->
                 return None;
             }
             Some((lines, false)) => {
-                // Its store has stopped in the middle of this: it may be there after the next start.
+                // Its store has stopped in the middle of this: it may be there after the next
+                // start.
                 if lines.last().is_some_and(|line| line.contains("[UNAVAILABLE]")) {
                     known.unsure.push(deed);
                     return None;

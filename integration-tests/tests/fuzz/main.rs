@@ -1,6 +1,7 @@
 //! Fuzzing: inputs made from kept seeds by mutation, thrown at everything that reads what others
 //! wrote. What a target checks is in its module; what is made of the seeds is in `mutate`; the
-//! loop, the watch and the reproducers are in `engine`. Two seconds each, a minute each with `--full`;
+//! loop, the watch and the reproducers are in `engine`. Two seconds each, a minute each with
+//! `--full`;
 //! `POSTHASTE_FUZZ_SECONDS=n` says otherwise, `POSTHASTE_FUZZ_INPUT=file` runs one input.
 //!
 //! Seeds are in `integration-tests/fuzz/NAME.seeds`, one a line, octets escaped as in Rust. A

@@ -1,7 +1,8 @@
 //! What both stores read at a start: queue files, Maildirs with their logs and snapshots, intake
 //! logs. A healthy store is made once; the input says what is then written over it, with right
 //! checksums where a checksum would keep what lies behind it from being read. Whatever is found,
-//! the store starts or says why not, takes a new letter, gives it no number that was given before, and
+//! the store starts or says why not, takes a new letter, gives it no number that was given before,
+//! and
 //! has it after the next start.
 
 use std::future::Future;

@@ -2,7 +2,8 @@
 //! without threads on disks that lose, tear, fill up and fail, under random people, random letters
 //! and random deaths. What it checks is in docs/durability.md.
 //!
-//! `POSTHASTE_SEEDS=n` runs so many seeds (from `POSTHASTE_FIRST=m` on), `POSTHASTE_SEED=n` one alone, and
+//! `POSTHASTE_SEEDS=n` runs so many seeds (from `POSTHASTE_FIRST=m` on), `POSTHASTE_SEED=n` one
+//! alone, and
 //! `POSTHASTE_FULL=1` 2,500 of them. Not here: sockets, protocols, threads; whole processes under
 //! `kill -9` are in `tests/system`.
 

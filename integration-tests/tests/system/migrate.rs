@@ -1,4 +1,5 @@
-//! Letters move in from a Maildir, an mbox and another server, and out so that Dovecot opens them as
+//! Letters move in from a Maildir, an mbox and another server, and out so that Dovecot opens them
+//! as
 //! they are: octets, flags, keywords, dates, UIDs and folders.
 
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Exim and OpenSMTPD on either side of our MTA, from Debian's packages: what they send arrives here,
+//! Exim and OpenSMTPD on either side of our MTA, from Debian's packages: what they send arrives
+//! here,
 //! what we send arrives there, with STARTTLS where they offer it. They use places of the whole
 //! machine, and are downloaded: the long form only, and only for root. Postfix is in `postfix`.
 

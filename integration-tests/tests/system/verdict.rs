@@ -1,4 +1,5 @@
-//! What we think of letters from other systems, through the real executable: policies of senders and
+//! What we think of letters from other systems, through the real executable: policies of senders
+//! and
 //! authors, lists, the greylist, filters of others, the junk filter that learns, a load balancer.
 
 use std::net::IpAddr;
@@ -200,7 +201,7 @@ fn the_owner_teaches_what_junk_is() {
         junk(&here, alice).iter().any(|it| it.contains("new1")).then_some(())
     });
     let found = junk(&here, alice).into_iter().find(|it| it.contains("new1")).expect("found");
-    assert!(found.contains("X-Junk-Evidence: 0.9") && found.contains("casino 0."), "{found}");
+    assert!(found.contains("X-Junk-Evidence: 1.0") && found.contains("casino 0."), "{found}");
     let text = letter("c@other.test", "new2", "the agenda of our meeting");
     assert!(bring(&mut talk, ("c@other.test", alice), &text).starts_with("250"));
     let wanted = await_letters(&here, alice, 1).remove(0);

@@ -276,7 +276,10 @@ impl Tree {
 
     /// What is pending of one file, by the seed, is forgotten, although readers still see it.
     pub(super) fn lose_pages(&mut self, seed: u64) -> bool {
-        let dirty = |inode: &Inode| matches!(&inode.body, Contents::File { pending, .. } if !pending.is_empty());
+        let dirty = |inode: &Inode| match &inode.body {
+            Contents::File { pending, .. } => !pending.is_empty(),
+            _ => false,
+        };
         let mut files: Vec<u64> =
             self.inodes.iter().filter(|(_, inode)| dirty(inode)).map(|(n, _)| *n).collect();
         files.sort_unstable();

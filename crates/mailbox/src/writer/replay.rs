@@ -236,11 +236,14 @@ impl Writer {
             });
         }
         let Some((bytes, source)) = bytes else { return };
-        if let (Ok(open), Source::Inline(_), Bytes::Memory(trace, body)) =
-            (self.open_mut(to), source, &bytes)
-        {
-            open.unlaid.insert(added.uid);
-            open.shared.not_laid_out(added.uid, Unlaid::Memory(trace.clone(), body.clone()));
+        if let Ok(open) = self.open_mut(to) {
+            // What comes before its file has no name to show its flags in.
+            if !matches!(source, Source::There) {
+                open.unlaid.insert(added.uid);
+            }
+            if let (Source::Inline(_), Bytes::Memory(trace, body)) = (source, &bytes) {
+                open.shared.not_laid_out(added.uid, Unlaid::Memory(trace.clone(), body.clone()));
+            }
         }
         let base = match &added.name {
             Some(name) => name.clone(),

@@ -26,14 +26,23 @@ fn bring(store: &Store, place: &str, text: &str) {
 }
 
 fn look(store: &mut Store) -> mailbox::Looked {
+    look_at(store, "INBOX")
+}
+
+fn look_at(store: &mut Store, mailbox: &str) -> mailbox::Looked {
     store.pass(Duration::from_secs(61));
-    let inbox = store.mailbox("INBOX");
+    let mailbox = store.mailbox(mailbox);
     let mailboxes = store.mailboxes.clone();
-    store.run(mailboxes.look(&inbox)).unwrap()
+    store.run(mailboxes.look(&mailbox)).unwrap()
 }
 
 fn flagged(store: &mut Store, how: How) {
-    let inbox = store.mailbox("INBOX");
+    flagged_in(store, "INBOX", how);
+}
+
+/// Every letter of the mailbox.
+fn flagged_in(store: &mut Store, mailbox: &str, how: How) {
+    let mailbox = store.mailbox(mailbox);
     let change = FlagChange {
         uids: UidSet::all(),
         how,
@@ -42,7 +51,7 @@ fn flagged(store: &mut Store, how: How) {
         unchanged_since: None,
     };
     let mailboxes = store.mailboxes.clone();
-    store.run(mailboxes.change_flags(&inbox, change)).unwrap();
+    store.run(mailboxes.change_flags(&mailbox, change)).unwrap();
 }
 
 /// Killed between the renaming of a file and the line that tells of it: the name that the file was
@@ -83,6 +92,40 @@ fn a_name_that_a_death_left_behind_is_nobodys_change() {
             store.settle();
         }
         assert_eq!(files(&store, "cur").len(), usize::from(last == How::Add));
+    }
+}
+
+/// Killed before a letter that was moved had its file, while another file waited to show its flags:
+/// the file gets the flags of the letter as it is, and not those it came with.
+#[test]
+fn a_letter_moved_before_a_death_keeps_the_flags_it_was_given_after() {
+    let mut store = Store::new();
+    store.deliver(1, "one").unwrap();
+    store.deliver(2, "two").unwrap();
+    let (inbox, account) = (store.mailbox("INBOX"), store.account());
+    let mailboxes = store.mailboxes.clone();
+    let id = store.run(mailboxes.create(&account, name("Work"), None)).unwrap();
+    let come = |store: &mut Store, uid: &str| {
+        let uids = UidSet::parse(uid).unwrap();
+        store.run(mailboxes.move_letters(&inbox, uids, id)).unwrap();
+    };
+    come(&mut store, "1");
+    store.settle();
+    flagged_in(&mut store, "Work", How::Add);
+    come(&mut store, "2");
+    flagged_in(&mut store, "Work", How::Add);
+    let disk = store.disk.clone();
+    drop(store);
+    disk.restart_process();
+    let mut store = Store::open(&disk).unwrap();
+    store.settle();
+    for _ in 0..2 {
+        look_at(&mut store, "Work");
+        let work = store.mailbox("Work").view();
+        for at in 0..2 {
+            assert_eq!(work.at(at).map(|letter| letter.flags), Some(Flags::FLAGGED), "{at}");
+        }
+        store.settle();
     }
 }
 

@@ -1,5 +1,6 @@
 //! GETMETADATA and SETMETADATA (RFC 5464). Everything is the account's own so far: `/shared`
-//! entries of a mailbox are seen by all who can open it, which is its owner; those of the server are the
+//! entries of a mailbox are seen by all who can open it, which is its owner; those of the server
+//! are the
 //! administrator's to set.
 
 use bytes::Bytes;

@@ -1,4 +1,5 @@
-//! SORT and THREAD with their UID forms (RFC 5256), and SORT RETURN (RFC 5267). The letters are found
+//! SORT and THREAD with their UID forms (RFC 5256), and SORT RETURN (RFC 5267). The letters are
+//! found
 //! as SEARCH finds them; what they are sorted by comes from their envelopes.
 
 use std::cmp::Ordering;

@@ -1,6 +1,7 @@
 //! Takes the letters of an account out, so that somebody else's server opens them as they are:
 //! Maildir++ with UIDs, UIDVALIDITY, keywords and subscriptions in the files that Dovecot reads, or
-//! one mbox per folder. Octets are the account's own; only the mbox form changes line ends and quotes
+//! one mbox per folder. Octets are the account's own; only the mbox form changes line ends and
+//! quotes
 //! `From `. Nothing is written over: the folder must be new or empty.
 
 use std::fs;

@@ -15,7 +15,8 @@ const LETTERS: [(char, Flag); 5] = [
 /// Keywords that a Maildir name can show: `a` to `z`.
 pub(super) const NAMED_KEYWORDS: usize = 26;
 
-/// The flags of a Maildir name; `keywords` are the names behind `a`, `b`, ...: Dovecot keeps them in
+/// The flags of a Maildir name; `keywords` are the names behind `a`, `b`, ...: Dovecot keeps them
+/// in
 /// `dovecot-keywords`. `P` (passed on) is `$Forwarded` (RFC 5788).
 pub(super) fn of_maildir(info: &str, keywords: &[String]) -> Vec<Flag> {
     let mut flags = Vec::new();

@@ -81,7 +81,8 @@ pub async fn run(
             Progress { copied: total.copied, bytes: total.bytes, ..Progress::default() };
         let ended = once(import, &mut progress, tell).await;
         match ended {
-            // What broke off is begun anew: what was carried before counts as carried, not as there.
+            // What broke off is begun anew: what was carried before counts as carried, not as
+            // there.
             Ok(()) => {
                 progress.present -= total.copied.min(progress.present);
                 return Ok(progress);
@@ -144,7 +145,8 @@ impl FolderWork<'_> {
         if let Some(above) = import.into {
             name = format!("{above}/{name}");
         }
-        // A folder is looked at, and made, when the first letter needs it; an empty one is made too.
+        // A folder is looked at, and made, when the first letter needs it; an empty one is made
+        // too.
         let mut place: Option<Place> = None;
         if entries.is_empty() && import.mode == Mode::Carry {
             target.ensure(&name).await?;

@@ -1,6 +1,7 @@
 //! Reads mbox files: one, or a folder of them as Thunderbird (`Inbox`, `Inbox.sbd/`), mutt and
 //! Apple Mail (`Name.mbox/mbox`) keep them. A letter begins at a line `From ` with a time in it,
-//! at the start of the file or after an empty line (RFC 4155); `>From ` loses one `>`. Changes nothing.
+//! at the start of the file or after an empty line (RFC 4155); `>From ` loses one `>`. Changes
+//! nothing.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -83,7 +84,8 @@ pub(super) fn entries(folder: &Folder) -> Result<Vec<Entry>, Failure> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        // A line may be as long as a letter; what is longer is cut here, which only matters to keys.
+        // A line may be as long as a letter; what is longer is cut here, which only matters to
+        // keys.
         let read = (&mut reader).take(LINE).read_until(b'\n', &mut line).map_err(problem)?;
         let is_separator = read > 0 && after_empty && separator_time(&line).is_some();
         if (read == 0 || is_separator)
@@ -110,7 +112,8 @@ pub(super) fn entries(folder: &Folder) -> Result<Vec<Entry>, Failure> {
     Ok(found)
 }
 
-/// Reads a letter; `None` for what is none: the pseudo-letter that c-client programs keep first, and
+/// Reads a letter; `None` for what is none: the pseudo-letter that c-client programs keep first,
+/// and
 /// letters expunged and not yet cut out.
 pub(super) fn read(path: &Path, start: u64, length: u64) -> Result<Option<Letter>, Failure> {
     let problem = |error| Failure::io(format!("cannot read {}", path.display()), &error);

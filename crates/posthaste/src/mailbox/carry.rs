@@ -1,5 +1,6 @@
 //! `posthaste mailbox import` and `export`: letters moved in from elsewhere and out again. The work
-//! is in `mua::migrate`, which speaks IMAP to the MDA's own socket; here are the words, the progress
+//! is in `mua::migrate`, which speaks IMAP to the MDA's own socket; here are the words, the
+//! progress
 //! and the exit codes.
 
 use std::io::{IsTerminal, Write};
@@ -133,7 +134,8 @@ pub(super) fn import(args: &ImportArgs) -> Result<Exit, Fatal> {
         }
         let verb = if args.dry_run { "to bring" } else { "brought" };
         output::line(&format!(
-            "{} letters {verb} ({} bytes), {} were there already, {} could not be taken; {} folders",
+            "{} letters {verb} ({} bytes), {} were there already, {} could not be taken; \
+             {} folders",
             done.copied, done.bytes, done.present, done.failed, done.folders
         ));
     }

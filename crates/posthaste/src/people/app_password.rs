@@ -1,4 +1,5 @@
-//! `posthaste account app-password`: passwords for one device or program each, which can be taken away
+//! `posthaste account app-password`: passwords for one device or program each, which can be taken
+//! away
 //! without changing the person's own. Made here, shown once, kept as verifiers.
 
 use clap::Subcommand;

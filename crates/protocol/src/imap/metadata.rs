@@ -1,4 +1,5 @@
-//! Annotations of mailboxes and of the server (RFC 5464). Not their storage. How they are written is
+//! Annotations of mailboxes and of the server (RFC 5464). Not their storage. How they are written
+//! is
 //! in `grammar::metadata`.
 
 use std::fmt;

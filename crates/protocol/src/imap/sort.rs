@@ -1,4 +1,5 @@
-//! SORT and THREAD (RFC 5256) as values. Not the sorting: the delivery agent does that. How they are
+//! SORT and THREAD (RFC 5256) as values. Not the sorting: the delivery agent does that. How they
+//! are
 //! written is in `grammar::sort`.
 
 /// One criterion of SORT.

@@ -445,7 +445,8 @@ impl Server {
         }
     }
 
-    /// RFC 3502 §6.3.11: what stands between two messages, up to the header of the second's literal.
+    /// RFC 3502 §6.3.11: what stands between two messages, up to the header of the second's
+    /// literal.
     fn poll_next_message(&mut self, mut running: Running) -> Step {
         let header = match self.input.next_frame(limits::COMMAND_SIZE_BEFORE_LOGIN) {
             Frame::More => {
