@@ -7,6 +7,8 @@
 //! `POSTHASTE_FULL=1` 2,500 of them. Not here: sockets, protocols, threads; whole processes under
 //! `kill -9` are in `tests/system`.
 
+#![allow(clippy::print_stderr)]
+
 mod clients;
 mod liar;
 mod model;
