@@ -363,7 +363,10 @@ impl Instance {
     /// The queue, one JSON value per letter.
     #[track_caller]
     pub fn queue(&self) -> Vec<Value> {
-        self.json(&["queue", "list"])
+        // A queue that cannot be seen is not an empty one.
+        let said = self.run(&["queue", "list", "--json"]).ok();
+        let letters = said.out.lines().map(serde_json::from_str);
+        letters.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}: {}", said.out))
     }
 
     fn log_path(&self, name: &str) -> PathBuf {
