@@ -65,7 +65,7 @@ fn rules_file_forward_refuse_and_answer() {
     let refused = talk.expect("550");
     assert!(refused.contains("5.7.1") && refused.contains("not this one"), "{refused}");
 
-    let sorted = here.maildir("bob@example.test").join(".Lists.inner");
+    let sorted = here.maildir("bob").join(".Lists.inner");
     wait::until("the letter is filed", || (files(&sorted) == 1).then_some(()));
     let subjects = |user: &str| {
         let texts = letters(&here, user).into_iter();
@@ -163,7 +163,7 @@ fn a_script_stored_over_managesieve_works() {
     talk.line("SETACTIVE \"s\"");
     assert!(talk.read().starts_with("OK"));
     transfer(&here, "tim@elsewhere.test", &["bob@example.test"], &to_bob("filed"));
-    let archive = here.maildir("bob@example.test").join(".Archive");
+    let archive = here.maildir("bob").join(".Archive");
     wait::until("the letter is filed", || (files(&archive) == 1).then_some(()));
     here.assert_balanced();
 }
