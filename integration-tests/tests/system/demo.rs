@@ -54,6 +54,11 @@ fn bounce() {
 }
 
 #[test]
+fn greylist() {
+    once("greylist").says("451 4.7.1 greylisted");
+}
+
+#[test]
 fn down() {
     once("down");
 }

@@ -29,6 +29,8 @@ pub(super) enum Scenario {
     Ok,
     /// A letter cannot be delivered, ever.
     Bounce,
+    /// The receiver knows nobody yet, and asks to come again.
+    Greylist,
     /// The receiving MTA is away for a while.
     Down,
     /// The mailbox is full.
@@ -43,6 +45,7 @@ impl Scenario {
         match self {
             Scenario::Ok => "ok",
             Scenario::Bounce => "bounce",
+            Scenario::Greylist => "greylist",
             Scenario::Down => "down",
             Scenario::Full => "full",
             Scenario::Relay => "relay",
@@ -65,6 +68,7 @@ impl Scenario {
         match self {
             Scenario::Ok => arrives(world, story).await,
             Scenario::Bounce => bounces(world, story).await,
+            Scenario::Greylist => is_greylisted(world, story).await,
             Scenario::Down => waits(world, story).await,
             Scenario::Full => is_full(world, story).await,
             Scenario::Relay => is_relayed(world, story).await,
@@ -102,23 +106,50 @@ async fn bounces(world: &mut World, story: &mut Story) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// Blue's MTA is killed, the letter waits at red, and arrives when it is back.
-async fn waits(world: &mut World, story: &mut Story) -> Result<(), Fatal> {
-    let id = world.blue.kill_mta()?;
-    story.say(&format!("blue's MTA, process {id}, was killed"));
-    let sent = write(world, story, "bob@blue.test", "Take your time").await?;
+/// Blue asks whom it does not know to come again, and lets in who does.
+async fn is_greylisted(world: &mut World, story: &mut Story) -> Result<(), Fatal> {
+    world.greylist_at_blue()?;
+    story.say("blue asks senders it does not know to come again, from now on");
+    let sent = write(world, story, "bob@blue.test", "Do you know me?").await?;
+    await_reason(world, story, &sent, "greylisted").await?;
+    story.check("blue says 451 4.7.1, and the letter waits at red: greylisted", true);
+    let stored = await_letter(world, story, Who::Bob, 1).await?;
+    compare(story, &stored, &sent);
+    let again = write(world, story, "bob@blue.test", "Now you do").await?;
+    let stored = await_letter(world, story, Who::Bob, 2).await?;
+    compare(story, &stored, &again);
+    let (_, journey) = world.red.verb(&["trace", &again.journey])?;
+    story.check("the second letter was not asked to come again", !journey.contains("deferred"));
+    Ok(())
+}
+
+/// Waits until a letter waits in red's queue for a reason that has this word in it.
+async fn await_reason(
+    world: &World,
+    story: &mut Story,
+    sent: &Sent,
+    word: &str,
+) -> Result<(), Fatal> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         story.watch(world);
         let (_, queue) = world.red.verb(&["queue", "list", "--json"])?;
-        if queue.contains(&sent.journey) && queue.to_lowercase().contains("refused") {
-            break;
+        if queue.contains(&sent.journey) && queue.to_lowercase().contains(word) {
+            return Ok(());
         }
         if Instant::now() > deadline {
             return Err(fault(format!("the letter does not wait in red's queue: {queue}")));
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Blue's MTA is killed, the letter waits at red, and arrives when it is back.
+async fn waits(world: &mut World, story: &mut Story) -> Result<(), Fatal> {
+    let id = world.blue.kill_mta()?;
+    story.say(&format!("blue's MTA, process {id}, was killed"));
+    let sent = write(world, story, "bob@blue.test", "Take your time").await?;
+    await_reason(world, story, &sent, "refused").await?;
     story.check("the letter waits in red's queue, and says why", true);
     let early = post::inbox(&world.blue, &world.roots()).await?;
     story.check("bob has nothing yet", early.is_empty());

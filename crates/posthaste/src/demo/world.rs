@@ -108,6 +108,17 @@ impl World {
         if status.success() { Ok(()) } else { Err(fault(format!("reload of red.test: {said}"))) }
     }
 
+    /// Blue's greylist is on from now: a section of configuration, and a reload.
+    pub(super) fn greylist_at_blue(&self) -> Result<(), Fatal> {
+        let path = self.blue.config();
+        let mut text =
+            std::fs::read_to_string(&path).map_err(|error| fault_at(&path.display(), &error))?;
+        text.push_str("\n[antispam]\ngreylist = true\ngreylist_delay = \"2s\"\n");
+        write(&path, text.as_bytes())?;
+        let (status, said) = self.blue.verb(&["reload"])?;
+        if status.success() { Ok(()) } else { Err(fault(format!("reload of blue.test: {said}"))) }
+    }
+
     /// The systems of the world, in the order of a letter's way.
     pub(super) fn systems(&self) -> impl Iterator<Item = &System> {
         [Some(&self.red), self.relay.as_ref(), Some(&self.blue)].into_iter().flatten()
