@@ -199,13 +199,21 @@ fn without_file_descriptors_connections_wait_and_nothing_spins() {
 #[test]
 fn a_session_that_cannot_store_says_so_and_lives_on() {
     // The delivery agent has no descriptor left for the files of letters; those that are open, its
-    // log among them, go on.
+    // log among them, go on. With none to spare it cannot even take the connection of the MTA.
+    for missing in [0, 4] {
+        squeezed(missing);
+    }
+}
+
+fn squeezed(missing: u64) {
     let here = eager("example.test");
     let id = here.agent("mda").expect("it runs");
     let mut talk = imap(&here, "bob@example.test");
     let mut sender = greeted(&here, Service::Smtp);
     let open = std::fs::read_dir(format!("/proc/{id}/fd")).expect("our child").count() as u64;
-    let before = limit_files(id, Some(open));
+    let before = limit_files(id, Some(open - missing));
+    // A connection that it holds no more cannot be had again: the MTA gives that up in seconds, and
+    // does not keep its sender waiting for it.
     let sent = letter("friend@far.test", "bob@example.test", "squeezed");
     sender.say("MAIL FROM:<friend@far.test>", "250");
     sender.say("RCPT TO:<bob@example.test>", "250");

@@ -31,7 +31,7 @@ use crate::returns::Returns;
 /// How long a TCP connection may take.
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// How long a connection to a socket of this machine may take.
+/// How long a connection to a socket of this machine may take, and after it the greeting.
 const CONNECT_LOCAL: Duration = Duration::from_secs(5);
 
 /// Addresses that are tried for one load; the next attempt begins anew.
@@ -330,6 +330,11 @@ impl Transport {
             (Encryption::StartTls(..), _) => TlsUse::Required,
             _ => TlsUse::Never,
         };
+        // A server of this machine has no network to wait for. One that takes connections and does
+        // not greet is out of means: whoever waits behind us is better served by the queue.
+        if matches!(target.endpoint, Endpoint::Unix(_)) {
+            client.timeouts.greeting = CONNECT_LOCAL;
+        }
         // The dialogue with our own MDA tells a reader nothing that its events do not.
         if target.dialect == Dialect::Smtp {
             client.observe = Observe::Replies;
