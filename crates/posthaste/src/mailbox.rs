@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use directory::Renewing;
 use mda::verbs::{RebuildMailboxes, VerifyMailboxes};
 use service::{AgentName, Exit, Fatal, Paths};
 
@@ -15,6 +14,7 @@ use crate::ask;
 use crate::cli::ConfigArgs;
 use crate::exit;
 use crate::output;
+use crate::people;
 
 /// Looks after the mailboxes of an account.
 #[derive(Args, Debug)]
@@ -115,18 +115,6 @@ impl Which {
     /// The data folder, and the account, which must exist: asking for the mailboxes of nobody would
     /// make them.
     fn account(&self) -> Result<(Paths, String), Fatal> {
-        let config = self.file.load()?.current();
-        let paths = Paths::new(&config.storage.data_dir);
-        let disk = std::sync::Arc::new(disk::RealDisk);
-        let directory = Renewing::open(disk, &paths.directory())
-            .map_err(|error| Fatal::no(error.to_string()))?;
-        let snapshot = directory.current(net::Clock::real().tick());
-        let account = snapshot.login(&self.address).ok_or_else(|| {
-            Fatal::no(format!(
-                "there is no account {}; `posthaste account list` shows those there are",
-                self.address
-            ))
-        })?;
-        Ok((paths, account.address.to_string()))
+        people::existing(&self.file, &self.address)
     }
 }

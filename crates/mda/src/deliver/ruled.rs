@@ -60,8 +60,11 @@ pub(super) async fn deliver(
 ) -> Result<Place, Rejection> {
     let most = shared.config.current().inner_message_size() + crate::limits::TRACE_ROOM;
     let whole = parcel.body.prepend(parcel.trace.clone());
+    let permit = shared.rules.runs.acquire().await.map_err(Rejection::internal)?;
     let letter = whole.read_all(most).map_err(|error| rejection(error.into()))?;
     let outcome = run(shared, active.clone(), parcel, letter.clone()).await?;
+    // What the script sends on may come back here, for another one that needs a permit.
+    drop(permit);
     let event = Event::new(Kind::Filtered, parcel.journey).to(parcel.recipient);
     shared.trail.record(event.text(format!("script {:?}: {}", active.name, summary(&outcome))));
     if let Some(fault) = &outcome.fault {

@@ -18,6 +18,10 @@ pub(crate) const SCRIPT_NAME: usize = 80;
 /// Accounts without a script, or with one, that are remembered to be so.
 pub(super) const KNOWN: usize = 100_000;
 
+/// Scripts that run at once: they are the processor's work, and each may have its whole letter in
+/// memory and in a decoder's. Others wait, and their senders with them.
+pub(super) const RUNS: usize = 4;
+
 /// Things remembered for one account: senders answered, identifiers seen. The ones that are over
 /// soonest go first.
 pub(super) const REMEMBERED: usize = 10_000;

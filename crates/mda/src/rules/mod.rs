@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use disk::{Disk, RealDisk};
 use service::{Context, Paths};
+use tokio::sync::Semaphore;
 
 pub(crate) use book::Book;
 pub(crate) use memory::Memory;
@@ -35,6 +36,8 @@ pub(crate) struct Rules {
     pub(crate) outgoing: Arc<Outgoing>,
     /// Letters that a rule made an end of.
     pub(crate) book: Arc<Book>,
+    /// A permit for each script that runs, with its whole letter in memory.
+    pub(crate) runs: Arc<Semaphore>,
 }
 
 impl Rules {
@@ -51,6 +54,7 @@ impl Rules {
             memory: Arc::new(Memory::new(disk.clone(), state.join("sieve"))),
             outgoing: Arc::new(outgoing),
             book: Arc::new(Book::new(disk, state.join("sieve-custody"))),
+            runs: Arc::new(Semaphore::new(limits::RUNS)),
         }
     }
 

@@ -15,7 +15,7 @@ pub(crate) use domain::{DomainArgs, run as domain};
 use std::sync::Arc;
 
 use clap::Args;
-use directory::{ChangeError, Draft, LoadError, Snapshot, Store};
+use directory::{ChangeError, Draft, LoadError, Renewing, Snapshot, Store};
 use disk::{ErrorKind, RealDisk};
 use service::{Config, Exit, Fatal, Paths};
 
@@ -29,6 +29,25 @@ pub(crate) struct Where {
     /// JSON Lines instead of columns
     #[arg(long)]
     json: bool,
+}
+
+/// The data folder, and the account, which must exist: asking for what belongs to nobody would
+/// make it. For verbs about one account that its agent carries out.
+///
+/// # Errors
+/// The configuration or the directory cannot be read; there is no such account.
+pub(crate) fn existing(file: &ConfigArgs, address: &str) -> Result<(Paths, String), Fatal> {
+    let config = file.load()?.current();
+    let paths = Paths::new(&config.storage.data_dir);
+    let directory = Renewing::open(Arc::new(RealDisk), &paths.directory())
+        .map_err(|error| Fatal::no(error.to_string()))?;
+    let snapshot = directory.current(net::Clock::real().tick());
+    let account = snapshot.login(address).ok_or_else(|| {
+        Fatal::no(format!(
+            "there is no account {address}; `posthaste account list` shows those there are"
+        ))
+    })?;
+    Ok((paths, account.address.to_string()))
 }
 
 /// The directory of one configuration.

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use directory::Renewing;
 use mda::sieve_verbs::{
     ActivateScript, ListScripts, PUT_MOST, PutScript, RemoveScript, ScriptText, ShowScript,
 };
@@ -19,6 +18,7 @@ use crate::ask;
 use crate::cli::ConfigArgs;
 use crate::exit;
 use crate::output;
+use crate::people;
 
 /// Tries a Sieve script over a letter; lists, shows and stores people's scripts.
 #[derive(Args, Debug)]
@@ -263,19 +263,7 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, Fatal> {
 impl Whose {
     /// The data folder, and the account, which must exist.
     fn account(&self) -> Result<(Paths, String), Fatal> {
-        let config = self.file.load()?.current();
-        let paths = Paths::new(&config.storage.data_dir);
-        let disk = std::sync::Arc::new(disk::RealDisk);
-        let directory = Renewing::open(disk, &paths.directory())
-            .map_err(|error| Fatal::no(error.to_string()))?;
-        let snapshot = directory.current(net::Clock::real().tick());
-        let account = snapshot.login(&self.address).ok_or_else(|| {
-            Fatal::no(format!(
-                "there is no account {}; `posthaste account list` shows those there are",
-                self.address
-            ))
-        })?;
-        Ok((paths, account.address.to_string()))
+        people::existing(&self.file, &self.address)
     }
 
     fn activate(&self, name: Option<String>) -> Result<Exit, Fatal> {
