@@ -1,6 +1,7 @@
 //! [`Mailboxes`]: the store as agents hold it. Every method that changes something returns when the
 //! change is durable; a dropped future does not take back what was asked.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -195,15 +196,21 @@ impl Mailboxes {
         self.placed(Ask::Append { to, letters, quota, replaces }).await
     }
 
-    /// Changes flags and keywords.
-    pub async fn change_flags(
+    /// Changes flags and keywords. Asked for when this is called, not when the future is awaited:
+    /// who calls it several times and then waits for all has them behind one barrier.
+    pub fn change_flags(
         &self,
         mailbox: &Mailbox,
         change: FlagChange,
-    ) -> Result<FlagsChanged> {
-        match self.ask(Ask::ChangeFlags(mailbox.address().clone(), change)).await? {
-            Answer::FlagsChanged(changed) => Ok(changed),
-            other => other.unexpected(),
+    ) -> impl Future<Output = Result<FlagsChanged>> + Send + use<> {
+        let ask = Ask::ChangeFlags(mailbox.address().clone(), change);
+        let ticket = self.submitter.submit(Request { now: (self.clock.0)(), ask });
+        async move {
+            match ticket.await? {
+                Answer::Refused(error) => Err(error),
+                Answer::FlagsChanged(changed) => Ok(changed),
+                other => other.unexpected(),
+            }
         }
     }
 

@@ -66,6 +66,14 @@ impl UidSet {
         self.ranges.get(at).is_some_and(|&(start, _)| start <= uid.get())
     }
 
+    /// Whether a UID is in both sets.
+    pub fn overlaps(&self, other: &UidSet) -> bool {
+        other.ranges.iter().any(|&(first, last)| {
+            let at = self.ranges.partition_point(|&(_, end)| end < first);
+            self.ranges.get(at).is_some_and(|&(start, _)| start <= last)
+        })
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

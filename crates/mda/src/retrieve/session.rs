@@ -222,6 +222,7 @@ impl Session {
             Command::StartTls => return self.start_tls().await,
             Command::Compress => return self.compress().await,
             Command::Append(append) => self.append(append).await,
+            Command::Store(store) => return self.store(store).await,
             Command::Idle => self.idle().await,
             other => self.dispatch(other).await,
         };
@@ -267,7 +268,6 @@ impl Session {
             Command::GetQuotaRoot(name) => self.get_quota_root(&name).await,
             Command::GetMetadata(get) => self.get_metadata(&get).await,
             Command::SetMetadata(set) => self.set_metadata(set).await,
-            Command::Store(store) => self.store(store).await,
             Command::Copy(transfer) => self.copy(&transfer).await,
             Command::Move(transfer) => self.move_letters(&transfer).await,
             // Answered by the machine or above.
@@ -277,6 +277,7 @@ impl Session {
             | Command::Authenticate { .. }
             | Command::Login { .. }
             | Command::Append(_)
+            | Command::Store(_)
             | Command::Compress
             | Command::Idle => Err(Failure::bad("not possible now")),
         }

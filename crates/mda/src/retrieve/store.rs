@@ -1,12 +1,16 @@
 //! STORE and UID STORE (RFC 3501 §6.4.6).
 
-use mailbox::{FlagChange, How, UidSet};
-use protocol::imap::command::{Store, StoreAction, StoreEcho};
+use std::future::Future;
+use std::pin::Pin;
+
+use mailbox::{FlagChange, FlagsChanged, How, UidSet};
+use protocol::imap::command::{Command, Store, StoreAction, StoreEcho};
 use protocol::imap::fetch::FetchData;
 use protocol::imap::{Code, ConditionCode, Numbering, SequenceSet, StatusText};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
+use super::selected::Expunges;
 use super::session::Session;
 
 /// What STORE tells of the letters it changed.
@@ -18,9 +22,50 @@ struct Told<'a> {
     except: &'a UidSet,
 }
 
+/// A STORE whose change has been asked for.
+struct Asked {
+    numbering: Numbering,
+    set: SequenceSet,
+    echo: StoreEcho,
+    /// When the change is durable.
+    changed: Pin<Box<dyn Future<Output = mailbox::Result<FlagsChanged>> + Send>>,
+}
+
 impl Session {
-    /// Changes flags; each letter's new flags are told unless the client does not want that.
-    pub(super) async fn store(&mut self, store: Store) -> Outcome {
+    /// Changes flags. STOREs that the client has sent behind it are begun together with it, so
+    /// that they share a barrier, and answered one after the other (RFC 3501 §5.5): as long as
+    /// none changes a letter that one before it does, nobody can tell the difference.
+    pub(super) async fn store(&mut self, first: Store) {
+        let mut touched = UidSet::new();
+        let mut all = vec![self.ask_store(first, &mut touched)];
+        loop {
+            let Session { driver, selected, .. } = &mut *self;
+            let apart = |command: &Command| match (command, &selected) {
+                (Command::Store(store), Some(selected)) => selected
+                    .uids(store.numbering, &store.set)
+                    .is_ok_and(|uids| !touched.overlaps(&uids)),
+                _ => false,
+            };
+            let Some(Command::Store(next)) = driver.machine().take_following(apart) else { break };
+            all.push(self.ask_store(next, &mut touched));
+        }
+        let last = all.len() - 1;
+        for (number, asked) in all.into_iter().enumerate() {
+            let mut outcome = match asked {
+                Ok(asked) => self.told_store(asked).await,
+                Err(failure) => Err(failure),
+            };
+            if number == last
+                && let Err(gone) = self.synchronize(Expunges::Held).await
+            {
+                outcome = Err(gone);
+            }
+            self.finish("STORE", outcome);
+        }
+    }
+
+    /// Asks for the change, and adds the letters to those that are `touched`.
+    fn ask_store(&mut self, store: Store, touched: &mut UidSet) -> Result<Asked, Failure> {
         let Store { numbering, set, action, echo, flags, unchanged_since } = store;
         if unchanged_since.is_some() {
             self.enable_condstore();
@@ -29,6 +74,7 @@ impl Session {
         let selected = self.selected()?;
         selected.writable()?;
         let uids = selected.uids(numbering, &set)?;
+        uids.ranges().for_each(|range| touched.insert_range(range));
         let how = match action {
             StoreAction::Replace => How::Replace,
             StoreAction::Add => How::Add,
@@ -36,7 +82,14 @@ impl Session {
         };
         let change = FlagChange { uids, how, flags, keywords, unchanged_since };
         let mailbox = selected.mailbox.clone();
-        let changed = self.shared.mailboxes.change_flags(&mailbox, change).await?;
+        let changed = Box::pin(self.shared.mailboxes.change_flags(&mailbox, change));
+        Ok(Asked { numbering, set, echo, changed })
+    }
+
+    /// Waits for the change; each letter's new flags are told unless the client does not want that.
+    async fn told_store(&mut self, asked: Asked) -> Outcome {
+        let Asked { numbering, set, echo, changed } = asked;
+        let changed = changed.await?;
         self.selected()?.knows(changed.modseq);
         let told = Told { echo, mod_seq: self.enabled.condstore, except: &changed.modified };
         let gone = (echo == StoreEcho::Told || told.mod_seq)

@@ -109,6 +109,15 @@ impl Input {
         Frame::Command(command.slice(..command.len() - 2))
     }
 
+    /// Length and text of the command at the front, if it has come whole and is one line without a
+    /// literal. Takes nothing.
+    pub(in crate::imap) fn whole_line(&self, limit: usize) -> Option<(usize, &[u8])> {
+        let length = memchr::memchr(b'\n', &self.buffer)? + 1;
+        let line = self.buffer.get(..length)?.strip_suffix(b"\r\n")?;
+        (self.framed == 0 && length <= limit && trailing_literal(line).is_none())
+            .then_some((length, line))
+    }
+
     /// The literal just found becomes part of the command.
     pub(in crate::imap) fn accept_literal(&mut self, size: usize) {
         self.literal = size;

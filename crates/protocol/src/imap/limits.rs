@@ -98,3 +98,6 @@ pub const ERRORS_BEFORE_LOGIN: u32 = 10;
 
 /// Octets of one line of a SASL exchange; Kerberos tickets are the largest seen.
 pub const SASL_LINE: usize = 16 * 1024;
+
+/// Commands that are executed together with the one before them: their answers share a barrier.
+pub const FOLLOWING: usize = 512;

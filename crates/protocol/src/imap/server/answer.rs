@@ -105,9 +105,10 @@ impl Server {
     /// unless the text has a code of its own.
     pub fn finish(&mut self, condition: Condition, text: &StatusText) {
         let (running, next) = match std::mem::replace(&mut self.phase, Phase::Command) {
-            Phase::Execute(running) | Phase::Idle(running) | Phase::Sasl(running) => {
-                (running, Phase::Command)
+            Phase::Execute(running) => {
+                (running, self.following.pop_front().map_or(Phase::Command, Phase::Execute))
             }
+            Phase::Idle(running) | Phase::Sasl(running) => (running, Phase::Command),
             // A message that comes unasked, or is half here, has to be swallowed.
             Phase::Offer(Offer { running, literal }) => match literal.sync {
                 LiteralSync::Synchronizing => (running, Phase::Command),
@@ -185,6 +186,7 @@ impl Server {
     pub(super) fn close(&mut self) {
         self.phase = Phase::Closed;
         self.state = SessionState::Logout;
+        self.following.clear();
         self.input.clear();
     }
 

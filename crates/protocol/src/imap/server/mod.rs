@@ -2,15 +2,18 @@
 //! bytes. Not a mailbox: it knows whether a command is allowed now, not what it would do. Driven by
 //! `net::drive`, answered by `mda::retrieve`.
 //!
-//! One command is executed at a time (RFC 3501 §5.5); what a client sends meanwhile waits here,
-//! within a bound. Order of work: `poll` gives [`Event::Command`]; the agent writes untagged
+//! One command is executed at a time (RFC 3501 §5.5), unless the agent takes those that follow it
+//! along ([`Server::take_following`]); what a client sends meanwhile waits here, within a bound. Order of work: `poll` gives [`Event::Command`]; the agent writes untagged
 //! responses and ends with [`Server::finish`]. APPEND, IDLE and AUTHENTICATE have a step between:
 //! [`Server::accept_message`], [`Server::start_idle`], [`Server::challenge`].
 
 mod answer;
+mod following;
 mod state;
 #[cfg(test)]
 mod tests;
+
+use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,6 +102,8 @@ pub struct Server {
     tls: Option<TlsFacts>,
     state: SessionState,
     phase: Phase,
+    /// Commands begun together with the one that is executed, in their order.
+    following: VecDeque<Running>,
     input: Input,
     out: Writer,
     /// Octets of a literal being sent that the agent still owes.
@@ -125,6 +130,7 @@ impl Server {
             tls,
             state: SessionState::NotAuthenticated,
             phase: Phase::Command,
+            following: VecDeque::new(),
             input: Input::default(),
             out: Writer::server(),
             owed: 0,

@@ -404,3 +404,27 @@ proptest! {
         run(&text, &[]);
     }
 }
+
+#[test]
+fn commands_taken_together_are_answered_in_their_order() {
+    let mut server = logged_in();
+    say(&mut server, "s SELECT INBOX\r\n");
+    let text = "a STORE 1 +FLAGS (\\Seen)\r\nb STORE 2 +FLAGS (\\Seen)\r\nc NOOP\r\nd STORE 3 ";
+    server.feed(Tick::default(), text.as_bytes());
+    assert!(matches!(server.poll(), Some(Event::Command(_, Command::Store(_)))));
+    let stores = |command: &Command| matches!(command, Command::Store(_));
+    assert!(server.take_following(stores).is_some());
+    // Another command, and behind it half a one.
+    assert_eq!(server.take_following(stores), None);
+    assert!(server.poll().is_none(), "two are being executed");
+    assert_eq!(server.tag().as_ref().map(Tag::as_str), Some("a"));
+    server.finish(Condition::Ok, &StatusText::new("done"));
+    assert_eq!(server.tag().as_ref().map(Tag::as_str), Some("b"));
+    server.finish(Condition::No, &StatusText::new("not"));
+    assert_eq!(output(&mut server), "a OK done\r\nb NO not\r\n");
+    assert!(matches!(server.poll(), Some(Event::Command(_, Command::Noop))));
+    assert_eq!(server.take_following(stores), None, "half a command");
+    server.finish(Condition::Ok, &StatusText::new("done"));
+    server.feed(Tick::default(), b"+FLAGS (\\Seen)\r\n");
+    assert!(matches!(server.poll(), Some(Event::Command(_, Command::Store(_)))));
+}
