@@ -9,7 +9,8 @@ use std::time::Duration;
 pub(crate) const HANDOVER: Duration = Duration::from_secs(60);
 
 /// When the queue looks after a recipient that is being handed over while it waits: after the
-/// hand-over has surely ended.
+/// hand-over has surely ended. A process that died meanwhile left nothing in hand: the next one
+/// looks after it at once.
 pub(crate) const HANDOVER_OVER: Duration = Duration::from_secs(180);
 
 /// How much of a letter is looked at for its header, in bytes: for loops and the Message-ID. More

@@ -164,7 +164,8 @@ pub(crate) fn parse_envelope(bytes: &[u8]) -> Result<(Letter, usize), &'static s
             None => arrived,
         };
         let progress = Progress { state: State::Waiting, attempts: 0, next, last: None };
-        recipients.push(Recipient { address: address(path)?, parameters, from, progress });
+        let address = address(path)?;
+        recipients.push(Recipient { address, parameters, from, progress, in_hand: None });
     }
     let held = match one("hold") {
         Some(reason) => Some(unescape(reason).ok_or("its hold is not text")?),

@@ -61,6 +61,8 @@ pub struct NewRecipient {
     pub from: Option<Address>,
     /// When to try first: [`NewLetter::arrived`], or later when it was tried already.
     pub first_try: Timestamp,
+    /// [`Recipient::in_hand`].
+    pub in_hand: Option<Timestamp>,
 }
 
 /// A letter in the queue.
@@ -103,6 +105,10 @@ pub struct Recipient {
     pub from: Option<Address>,
     /// How far it is.
     pub progress: Progress,
+    /// Who took the letter in is handing it over to this recipient, and nobody else tries it before
+    /// this time or before the outcome is recorded. In memory only: when the process that had it
+    /// in hand dies, the recipient is due.
+    pub in_hand: Option<Timestamp>,
 }
 
 /// How far a letter is for one recipient.
@@ -159,6 +165,13 @@ pub enum Change {
     DelayTold,
 }
 
+impl Recipient {
+    /// When it may be tried, while it waits.
+    pub fn due(&self) -> Timestamp {
+        self.progress.next.max(self.in_hand.unwrap_or(self.progress.next))
+    }
+}
+
 impl Letter {
     /// The letter as it is when it comes in.
     pub fn new(from: &NewLetter) -> Self {
@@ -172,6 +185,7 @@ impl Letter {
                 next: whole_millis(recipient.first_try),
                 last: None,
             },
+            in_hand: recipient.in_hand,
         };
         Letter {
             journey: from.journey,
@@ -199,7 +213,7 @@ impl Letter {
         if self.held.is_some() {
             return None;
         }
-        self.waiting().map(|(_, recipient)| recipient.progress.next).min()
+        self.waiting().map(|(_, recipient)| recipient.due()).min()
     }
 
     /// The recipients that wait, with their indexes.
@@ -217,6 +231,7 @@ impl Letter {
                 Some(recipient) if recipient.progress.state == State::Waiting => {
                     recipient.progress = progress.clone();
                     recipient.progress.next = whole_millis(progress.next);
+                    recipient.in_hand = None;
                     true
                 }
                 _ => false,

@@ -473,6 +473,7 @@ fn as_it_came(letter: &Letter) -> Letter {
         recipient.progress.state = State::Waiting;
         recipient.progress.attempts = 0;
         recipient.progress.last = None;
+        recipient.in_hand = None;
     }
     first
 }

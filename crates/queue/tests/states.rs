@@ -33,6 +33,7 @@ fn letter(number: u32, length: usize, recipients: &[&str]) -> NewLetter {
         parameters: Default::default(),
         from: None,
         first_try: time(0),
+        in_hand: None,
     };
     NewLetter {
         journey: journey(number),
@@ -448,5 +449,41 @@ fn power_cut_at_every_operation() {
             disk.restart(Cut::LoseAll);
             check(&disk, &told, &format!("{how}, and once more"));
         }
+    }
+}
+
+#[test]
+fn what_a_dead_process_had_in_hand_is_due_at_the_next_start() {
+    // Known from the log only, and from its file.
+    for laid_out in [false, true] {
+        let disk = FaultyDisk::new();
+        let mut stepped = open(&disk).unwrap();
+        let mut new = letter(1, 10, &["bob@blue.test", "eve@far.test"]);
+        new.recipients[0].in_hand = Some(time(180));
+        accept(&mut stepped, new).unwrap();
+        if laid_out {
+            let settled = stepped.queue.settle();
+            run(&mut stepped, Duration::ZERO);
+            settled.wait().unwrap();
+        }
+        // Only the other one is due, and nobody can hurry the first.
+        let due = |stepped: &Stepped| {
+            let letter = stepped.queue.show(journey(1)).unwrap().letter;
+            letter.recipients.iter().map(queue::Recipient::due).collect::<Vec<_>>()
+        };
+        assert_eq!(due(&stepped), [time(180), time(0)]);
+        change(&mut stepped, 1, vec![ended(1, State::Relayed), Change::Retry(time(1))]).unwrap();
+        assert_eq!(stepped.queue.next_due(), Some(time(180)));
+        drop(stepped);
+        disk.restart(Cut::LoseAll);
+        let mut stepped = open(&disk).unwrap();
+        assert_eq!(stepped.queue.next_due(), Some(time(1)), "laid out: {laid_out}");
+        // A recorded outcome ends it as well.
+        let mut second = letter(2, 10, &["bob@blue.test"]);
+        second.recipients[0].in_hand = Some(time(180));
+        accept(&mut stepped, second).unwrap();
+        let progress = Progress { state: State::Waiting, attempts: 1, next: time(9), last: None };
+        change(&mut stepped, 2, vec![Change::Recipient(0, progress)]).unwrap();
+        assert_eq!(stepped.queue.show(journey(2)).unwrap().letter.next(), Some(time(9)));
     }
 }

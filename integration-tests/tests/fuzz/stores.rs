@@ -393,6 +393,7 @@ fn letter(journey: JourneyId, subject: &str) -> NewLetter {
             parameters: RcptParameters::default(),
             from: None,
             first_try: now,
+            in_hand: None,
         }],
         held: None,
         headers: "Received: from x\r\n".into(),

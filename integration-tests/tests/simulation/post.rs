@@ -394,6 +394,7 @@ fn letter(now: Timestamp, journey: JourneyId, text: &[u8], to: &[String]) -> New
         parameters: Default::default(),
         from: None,
         first_try: now,
+        in_hand: None,
     };
     NewLetter {
         journey,

@@ -322,7 +322,13 @@ async fn accept(relay: &Relay, batch: Batch) -> Result<(), Fault> {
         for address in addresses {
             if recipients.iter().all(|known| known.address != address) {
                 let (parameters, from) = (parameters.clone(), from.clone());
-                recipients.push(NewRecipient { address, parameters, from, first_try: now });
+                recipients.push(NewRecipient {
+                    address,
+                    parameters,
+                    from,
+                    first_try: now,
+                    in_hand: None,
+                });
             }
         }
     }

@@ -203,7 +203,7 @@ fn recipient(of: &Recipient, held: bool) -> QueueRecipient {
         to: of.address.to_string(),
         state: progress.state.to_string(),
         attempts: progress.attempts,
-        next: next.then(|| progress.next.to_rfc3339()),
+        next: next.then(|| of.due().to_rfc3339()),
         reason: cut(&last.reason),
         host: cut(&last.host),
         said: cut(&last.text),

@@ -204,10 +204,10 @@ impl Letter {
         }
         // Something has to wait here: then all of it is durable here before a copy is handed over.
         let at = self.arrived;
-        let later = if told { at } else { at.after(HANDOVER_OVER) };
+        let in_hand = (!told && !held).then(|| at.after(HANDOVER_OVER));
         let recipients = self.targets.iter().map(|target| {
-            let first_try = if target.way == Way::Local && !held { later } else { at };
-            recipient(target, first_try)
+            let in_hand = in_hand.filter(|_| target.way == Way::Local);
+            NewRecipient { in_hand, ..recipient(target, at) }
         });
         self.queue(desk, config, recipients.collect()).await?;
         for target in &self.targets {
@@ -446,6 +446,7 @@ fn after(rest: Rest, failure: &Failure, (now, retry): (Timestamp, Timestamp)) ->
             Progress { state: State::Discarded, attempts: 1, next: now, last }
         }
     }
+        in_hand: None,
 }
 
 /// The parts of our Received line.

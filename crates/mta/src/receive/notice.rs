@@ -68,6 +68,7 @@ impl Desk {
                 parameters: RcptParameters::default(),
                 from: None,
                 first_try: now,
+                in_hand: None,
             }],
             held: None,
             headers: Bytes::new(),

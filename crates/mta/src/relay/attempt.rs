@@ -63,7 +63,7 @@ impl Trip {
     fn due(&self) -> Vec<usize> {
         let now = self.relay.context.clock.now();
         let due = |(index, recipient): (usize, &queue::Recipient)| {
-            (recipient.progress.next <= now).then_some(index)
+            (recipient.due() <= now).then_some(index)
         };
         self.lease.letter().waiting().filter_map(due).collect()
     }

@@ -111,6 +111,7 @@ pub(crate) fn compose(
             parameters: Default::default(),
             from: None,
             first_try: now,
+            in_hand: None,
         }],
         held: None,
         headers: Bytes::new(),

@@ -143,6 +143,7 @@ impl World {
             parameters: Default::default(),
             from: None,
             first_try: now,
+            in_hand: None,
         };
         let journey = JourneyId::new(now, crate::random::u32());
         let letter = NewLetter {
