@@ -426,6 +426,7 @@ fn recipient(target: &Target, first_try: Timestamp) -> NewRecipient {
         parameters: target.parameters.clone(),
         from: target.from.clone(),
         first_try,
+        in_hand: None,
     }
 }
 
@@ -446,7 +447,6 @@ fn after(rest: Rest, failure: &Failure, (now, retry): (Timestamp, Timestamp)) ->
             Progress { state: State::Discarded, attempts: 1, next: now, last }
         }
     }
-        in_hand: None,
 }
 
 /// The parts of our Received line.
