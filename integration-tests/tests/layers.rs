@@ -89,7 +89,7 @@ const TABLE: &[Row] = &[
     row(
         4,
         "integration-tests",
-        "directory disk mailbox mda message msa mta net protocol queue service",
+        "directory disk mailbox mda message msa mta net protocol queue service sieve",
         "bytes hickory-server memchr rcgen rustix rustls serde_json tempfile tokio tokio-rustls",
     ),
 ];

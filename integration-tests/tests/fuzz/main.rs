@@ -16,6 +16,7 @@ mod ipc;
 mod letter;
 mod mutate;
 mod names;
+mod script;
 mod smtp;
 mod stores;
 
@@ -46,6 +47,8 @@ targets! {
     mime_structure: letter::structure, letter::WORDS;
     mime_values: letter::values, letter::WORDS;
     headers: letter::headers, letter::WORDS;
+    sieve_scripts: script::syntax, script::WORDS;
+    sieve_runs: script::runs, script::WORDS;
     ipc_server: ipc::server, ipc::WORDS;
     ipc_client: ipc::client, ipc::WORDS;
     queue_files: stores::queue_files, stores::WORDS;
