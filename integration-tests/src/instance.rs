@@ -103,6 +103,11 @@ impl Builder {
         self.address.ip()
     }
 
+    /// A folder that lives as long as the instance.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Runs `init`.
     pub fn init(self) -> Instance {
         let above = self.kept.as_deref().unwrap_or(self.folder.path());

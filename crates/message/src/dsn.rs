@@ -168,7 +168,7 @@ impl Report<'_> {
         let encoding = if bytes.is_ascii() { "7bit" } else { "8bit" };
         out.extend_from_slice(
             format!(
-                "Content-Description: Undelivered letter\r\nContent-Type: {media}\r\n\
+                "Content-Description: The letter\r\nContent-Type: {media}\r\n\
                  Content-Transfer-Encoding: {encoding}\r\n\r\n"
             )
             .as_bytes(),

@@ -31,8 +31,8 @@ use service::{AgentName, Boot, Context, Exit, Fatal, Start};
 
 pub use courier::Means;
 use courier::Transport;
-use receive::Desk;
 pub use receive::Door;
+use receive::{Desk, Elsewhere, Known};
 use relay::Relay;
 use sign::Signer;
 
@@ -112,6 +112,7 @@ pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
     sign::tend(&context, &signer, &transport);
     let stores = (directory.clone(), queue.clone());
     let desk = Desk::new(&context, disk, stores, (transport.clone(), signer.clone()));
+    let desk = desk.keep_for(elsewhere(&context)?);
     let relay = Relay::new(context.clone(), queue, (transport.clone(), signer), directory);
     control::answer(&context, &relay);
     let relaying = tokio::spawn(relay.run());
@@ -128,6 +129,19 @@ pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
     context.tasks.idle().await;
     transport.close();
     Ok(())
+}
+
+/// Who exists in the domains whose mail is kept here, now and after each reload.
+fn elsewhere(context: &Context) -> Result<Arc<Elsewhere>, Fatal> {
+    let mta = &context.config.current().mta;
+    let known = Known::load(mta).map_err(Fatal::configuration)?;
+    let elsewhere = Arc::new(Elsewhere::new(known));
+    let renewed = elsewhere.clone();
+    context.control.on_reload(move |config| {
+        let (known, renewed) = (Known::load(&config.mta)?, renewed.clone());
+        Ok(Box::new(move || renewed.renew(known)))
+    });
+    Ok(elsewhere)
 }
 
 /// Accepts on every socket, in a task each.

@@ -102,3 +102,12 @@ pub(crate) const ADAPTED: u64 = 32 * 1024 * 1024;
 /// Addresses that have sent letters and are remembered; beyond it those that were silent for
 /// longest are forgotten.
 pub(crate) const SENDERS: usize = 100_000;
+
+/// Largest list of recipients who live elsewhere, in bytes and in entries: some 100 bytes of memory
+/// each.
+pub(crate) const RELAY_RECIPIENTS_BYTES: u64 = 64 << 20;
+/// Likewise.
+pub(crate) const RELAY_RECIPIENTS: usize = 1_000_000;
+
+/// Recipients of a letter up to which repeats are looked for one by one.
+pub(crate) const RECIPIENTS_COMPARED: usize = 32;

@@ -31,6 +31,11 @@ pub enum ConnectError {
     Io(io::Error),
 }
 
+/// Whether an address is one of this machine's: a socket can be bound to it.
+pub fn is_local(address: IpAddr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
+}
+
 /// Connects over TCP.
 ///
 /// # Errors

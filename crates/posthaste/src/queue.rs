@@ -354,6 +354,9 @@ fn brief(letter: &QueueLetter) {
     let to = letter.recipients.first().map_or("", |recipient| recipient.to.as_str());
     let from = &letter.from;
     output::line(&safe(&format!("{}  {}  {from} -> {to}{more}", letter.id, letter.arrived)));
+    if letter.waiting < letter.total {
+        output::line(&safe(&format!("    {}", progress(letter))));
+    }
     if let Some(why) = &letter.held {
         output::line(&safe(&format!("    held: {why}")));
     } else if letter.active {
@@ -361,6 +364,29 @@ fn brief(letter: &QueueLetter) {
     } else if let Some(first) = letter.recipients.first() {
         output::line(&safe(&format!("    {}", waits(first))));
     }
+}
+
+/// `6,200 of 10,000 recipients are done: 6,198 relayed, 2 bounced`.
+fn progress(letter: &QueueLetter) -> String {
+    let done = letter.total.saturating_sub(letter.waiting);
+    let ended = letter.states.iter().filter(|(state, _)| *state != "waiting");
+    let ended: Vec<String> =
+        ended.map(|(state, count)| format!("{} {state}", grouped(*count))).collect();
+    let (done, total) = (grouped(done), grouped(letter.total));
+    format!("{done} of {total} recipients are done: {}", ended.join(", "))
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn waits(recipient: &QueueRecipient) -> String {
@@ -394,6 +420,9 @@ fn whole(letter: &QueueLetter) {
         ("size", format!("{} bytes", letter.size)),
         ("bytes are", letter.place.clone()),
     ];
+    if letter.waiting < letter.total {
+        rows.push(("progress", progress(letter)));
+    }
     if let Some(cause) = letter.cause {
         rows.push(("because of", cause.to_string()));
     }
@@ -431,4 +460,15 @@ fn table(shape: &Shape) {
     output::table(&rows).iter().for_each(|line| output::line(line));
     let word = if shape.letters == 1 { "letter" } else { "letters" };
     output::line(&format!("{} {word}", shape.letters));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let cases = [(0, "0"), (999, "999"), (6200, "6,200"), (1_234_567, "1,234,567")];
+        cases.into_iter().for_each(|(number, text)| assert_eq!(grouped(number), text));
+    }
 }

@@ -6,13 +6,13 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use integration_tests::{Address, Instance, Service, clients, process, wait};
+use integration_tests::{Address, Authority, Instance, Service, clients, process, wait};
 use tempfile::TempDir;
 
 use crate::cluster::{await_letters, domain, letter, submit};
 
 /// A Postfix with a folder and an address of its own.
-struct Postfix {
+pub(crate) struct Postfix {
     folder: TempDir,
     address: Address,
     master: Child,
@@ -20,7 +20,7 @@ struct Postfix {
 }
 
 /// Its port for SMTP.
-const PORT: u16 = 10_025;
+pub(crate) const PORT: u16 = 10_025;
 
 fn id(file: &str, name: &str) -> Option<u32> {
     let text = std::fs::read_to_string(file).ok()?;
@@ -31,6 +31,11 @@ fn id(file: &str, name: &str) -> Option<u32> {
 impl Postfix {
     /// Starts one that delivers `inbox.test` to Maildirs and sends everything else to `hop`.
     fn start(hop: Option<&Instance>) -> Option<Postfix> {
+        Self::with(hop, "")
+    }
+
+    /// The same with further lines in main.cf; ROOT in them is its folder.
+    pub(crate) fn with(hop: Option<&Instance>, lines: &str) -> Option<Postfix> {
         let postconf = clients::find("postconf")?;
         if !rustix::process::geteuid().is_root() {
             clients::note_skipped("postfix (needs root)");
@@ -46,7 +51,12 @@ impl Postfix {
         lay_out(folder.path(), ids);
         let relay =
             hop.map_or_else(String::new, |hop| format!("[{}]:{}", hop.ip(), Service::Smtp.port()));
-        let main = main_cf(folder.path(), &address, &relay, &daemons);
+        let lines = lines.replace("ROOT", &folder.path().display().to_string());
+        let main = main_cf(folder.path(), &address, &relay, &daemons) + &lines;
+        let authority = Authority::new();
+        let file = |name: &str| folder.path().join("conf").join(name);
+        authority.issue("relay.inbox.test", &address, &file("cert.pem"), &file("key.pem"));
+        std::fs::write(file("ca.pem"), authority.pem()).expect("the folder is writable");
         std::fs::write(folder.path().join("conf/main.cf"), main).expect("the folder is writable");
         let master = MASTER_CF.replace("LISTEN", &format!("{}:{PORT}", address.ip()));
         std::fs::write(folder.path().join("conf/master.cf"), master).expect("writable");
@@ -68,12 +78,23 @@ impl Postfix {
         Some(postfix)
     }
 
-    fn log(&self) -> String {
+    /// Where it listens.
+    pub(crate) fn ip(&self) -> std::net::IpAddr {
+        self.address.ip()
+    }
+
+    /// The authority of the certificate that it may show.
+    pub(crate) fn roots(&self) -> PathBuf {
+        self.folder.path().join("conf/ca.pem")
+    }
+
+    /// What it wrote into its log.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("postfix.log")).unwrap_or_default()
     }
 
     /// Hands a letter to its port, as any client.
-    fn send(&self, from: &str, to: &str, text: &str) {
+    pub(crate) fn send(&self, from: &str, to: &str, text: &str) {
         let at = std::net::SocketAddr::new(self.address.ip(), PORT);
         let mut talk = integration_tests::Conversation::open(at);
         talk.expect("220");
@@ -87,7 +108,7 @@ impl Postfix {
     }
 
     /// The letters in the Maildir of a user of `inbox.test`.
-    fn maildir(&self, user: &str) -> Vec<String> {
+    pub(crate) fn maildir(&self, user: &str) -> Vec<String> {
         let new = self.folder.path().join("mail").join(user).join("new");
         let entries = std::fs::read_dir(new).into_iter().flatten().flatten();
         entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect()

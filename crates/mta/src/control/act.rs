@@ -1,8 +1,11 @@
 //! What an operator may do with letters in the queue: retry, hold, release, bounce, remove. Each
 //! is durable before it is answered, and is seen in the letter's journey.
 
+use std::time::Duration;
+
 use protocol::ipc::{Fault, FaultKind, Method};
 use protocol::journey::JourneyId;
+use protocol::machine::Tick;
 use queue::{Answer, Change, Listed, Progress, Said, State, Wait};
 use serde::{Deserialize, Serialize};
 use service::trail::{Event, Kind, Outcome};
@@ -52,7 +55,7 @@ pub struct Acted {
     pub done: u64,
     /// Letters that are not in the queue (any more).
     pub unknown: Vec<JourneyId>,
-    /// Letters that are being tried at this moment, so that they cannot be taken away.
+    /// Letters that are being tried for longer than was waited, so that they cannot be taken away.
     pub busy: Vec<JourneyId>,
 }
 
@@ -63,6 +66,9 @@ impl Method for AskAct {
 
 /// Ids that fit the answer's frame.
 const NAMED: usize = 1000;
+
+/// How long transactions that go on are waited for, altogether.
+const STOPS: Duration = Duration::from_secs(20);
 
 /// Does it.
 pub(super) async fn act(relay: &Relay, ask: AskAct) -> Result<Acted, Fault> {
@@ -87,26 +93,79 @@ pub(super) async fn act(relay: &Relay, ask: AskAct) -> Result<Acted, Fault> {
     if ask.verb == Verb::Retry {
         relay.slots.forgive();
     }
+    let deadline = relay.context.clock.tick().after(STOPS);
     for listed in chosen {
         let id = listed.letter.journey;
-        // The answer of the other side may already be on its way.
-        if listed.active && matches!(ask.verb, Verb::Bounce | Verb::Remove) {
-            if acted.busy.len() < NAMED {
-                acted.busy.push(id);
-            }
-            continue;
-        }
+        let listed = match (listed.active, ask.verb) {
+            // The answer of the other side may already be on its way.
+            (true, Verb::Bounce | Verb::Remove) => match stop(relay, &listed, deadline).await {
+                Ok(Stopped::Rests(listed)) => *listed,
+                Ok(Stopped::Gone) => {
+                    acted.unknown.push(id);
+                    continue;
+                }
+                Ok(Stopped::Not) => {
+                    acted.busy.extend((acted.busy.len() < NAMED).then_some(id));
+                    continue;
+                }
+                Err(error) => return Err(refused(id, &error)),
+            },
+            _ => listed,
+        };
         match one(relay, &listed, ask.verb, why).await {
             Ok(Answer::Done | Answer::Already) => acted.done += 1,
             Ok(Answer::Unknown) => acted.unknown.push(id),
-            Err(error) => {
-                tracing::error!(journey = %id, %error, "an operator's wish is not written down");
-                let text = format!("{id}: the disk refused it; the MTA's log says why");
-                return Err(Fault::new(FaultKind::Internal, text));
-            }
+            Err(error) => return Err(refused(id, &error)),
         }
     }
     Ok(acted)
+}
+
+fn refused(id: JourneyId, error: &disk::Error) -> Fault {
+    tracing::error!(journey = %id, %error, "an operator's wish is not written down");
+    let text = format!("{id}: the disk refused it; the MTA's log says why");
+    Fault::new(FaultKind::Internal, text)
+}
+
+/// What came of stopping a letter that was being tried.
+enum Stopped {
+    /// Nobody works on it; as it is now.
+    Rests(Box<Listed>),
+    /// It has left.
+    Gone,
+    /// Its transaction takes longer than anybody waits.
+    Not,
+}
+
+/// Stops a letter that is being tried: it is held, so that no further transaction begins, and the
+/// one that goes on is waited for.
+async fn stop(relay: &Relay, listed: &Listed, deadline: Tick) -> disk::Result<Stopped> {
+    let id = listed.letter.journey;
+    let (clock, at) = (&relay.context.clock, (id, relay.context.clock.now()));
+    let is_ours = listed.letter.held.is_none();
+    if is_ours {
+        let hold = vec![Change::Hold("stopped by an operator".to_owned())];
+        relay.queue.change(at, hold, Wait::Durable).await?;
+    }
+    let mut watch = relay.queue.watch();
+    loop {
+        match relay.queue.show(id) {
+            None => return Ok(Stopped::Gone),
+            Some(listed) if !listed.active => return Ok(Stopped::Rests(Box::new(listed))),
+            Some(_) => {}
+        }
+        let left = deadline.since(clock.tick());
+        if left.is_zero() {
+            if is_ours {
+                relay.queue.change(at, vec![Change::Release], Wait::Durable).await?;
+            }
+            return Ok(Stopped::Not);
+        }
+        tokio::select! {
+            () = watch.changed() => {}
+            () = clock.sleep(left) => {}
+        }
+    }
 }
 
 async fn one(relay: &Relay, listed: &Listed, verb: Verb, why: &str) -> disk::Result<Answer> {

@@ -1,6 +1,8 @@
 //! Letters of the queue as they are shown: to people by `posthaste queue`, to programs as JSON.
 //! Never their content.
 
+use std::collections::BTreeMap;
+
 use protocol::ipc::Method;
 use protocol::journey::JourneyId;
 use queue::{Letter, Listed, Place, Recipient, State};
@@ -86,6 +88,9 @@ pub struct QueueLetter {
     pub waiting: usize,
     /// Recipients in all.
     pub total: usize,
+    /// How many recipients stand how, by the words of docs/queue.md.
+    #[serde(default)]
+    pub states: BTreeMap<String, usize>,
     /// Some of them, those that wait first.
     pub recipients: Vec<QueueRecipient>,
 }
@@ -191,8 +196,17 @@ fn letter(listed: &Listed, most: usize) -> QueueLetter {
         delay_told: letter.delay_told,
         waiting: listed.waiting(),
         total: letter.recipients.len(),
+        states: states(letter),
         recipients: shown.map(|one| recipient(one, letter.held.is_some())).collect(),
     }
+}
+
+fn states(letter: &Letter) -> BTreeMap<String, usize> {
+    let mut states = BTreeMap::new();
+    for one in &letter.recipients {
+        *states.entry(one.progress.state.to_string()).or_default() += 1;
+    }
+    states
 }
 
 fn recipient(of: &Recipient, held: bool) -> QueueRecipient {

@@ -6,6 +6,7 @@ use disk::Body;
 use message::seven_bit;
 use protocol::address::Address;
 use protocol::smtp::{BodyType, Capabilities, MailParameters};
+use protocol::time::Timestamp;
 
 use super::session::Load;
 use crate::limits::{ADAPTED, HEADER_LOOKED_AT};
@@ -19,7 +20,7 @@ pub(super) struct Adapted {
 }
 
 /// What to send to a hop with these extensions; `None`: the letter as it is.
-pub(super) fn adapt(load: &Load<'_>, offered: &Capabilities) -> Option<Adapted> {
+pub(super) fn adapt(load: &Load<'_>, offered: &Capabilities, now: Timestamp) -> Option<Adapted> {
     let mut parameters = load.parameters.clone();
     let mut body = load.body.clone();
     let mut done = Vec::new();
@@ -30,10 +31,14 @@ pub(super) fn adapt(load: &Load<'_>, offered: &Capabilities) -> Option<Adapted> 
     if parameters.body == Some(BodyType::EightBitMime) && !offered.eight_bit_mime {
         match load.body.read_all(ADAPTED).map(|letter| seven_bit::convert(&letter)) {
             Ok(Ok(letter)) => {
+                // RFC 6376 §5.3: sign what is sent. Others' signatures over it hold no more.
+                let again = load.signer.and_then(|signer| signer.again(&letter, now));
+                let (letter, signature) = again
+                    .unwrap_or_else(|| (letter, "signatures over them do not hold".to_owned()));
                 body = letter.into();
                 parameters.body = None;
                 parameters.size = Some(body.length());
-                done.push("8-bit parts re-encoded; signatures over them do not hold".to_owned());
+                done.push(format!("8-bit parts re-encoded; {signature}"));
             }
             // The machine refuses it then; why is worth knowing.
             Ok(Err(why)) => tracing::info!(?why, "a letter with 8-bit text cannot be re-encoded"),

@@ -18,6 +18,7 @@ use protocol::smtp::{MailParameters, RcptParameters, Verb};
 use super::Journal;
 use crate::policy::Wish;
 use crate::reason::{Failure, Reason};
+use crate::sign::Signer;
 
 /// What is carried.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub(crate) struct Load<'a> {
     pub body: &'a Body,
     /// What the letter asks for as to TLS.
     pub wish: Wish,
+    /// Who signs it again if it has to be changed for the hop.
+    pub signer: Option<&'a Signer>,
 }
 
 /// How TLS comes about on a connection.
@@ -184,11 +187,9 @@ impl Session {
         journal: &Journal,
     ) -> Vec<Result<Reply, Failure>> {
         self.letters += 1;
-        let adapted = self
-            .driver
-            .machine()
-            .capabilities()
-            .and_then(|offered| super::adapt::adapt(&load, offered));
+        let wall = self.driver.clock().now();
+        let offered = self.driver.machine().capabilities();
+        let adapted = offered.and_then(|offered| super::adapt::adapt(&load, offered, wall));
         let load = match &adapted {
             None => load,
             Some(adapted) => {

@@ -80,11 +80,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    fn unix(path: &Path) -> Self {
+    fn unix(path: &Path, dialect: Dialect) -> Self {
         Target {
             host: path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
             endpoint: Endpoint::Unix(path.to_owned()),
-            dialect: Dialect::Lmtp,
+            dialect,
             tls: TlsRule::Never,
         }
     }
@@ -124,10 +124,13 @@ impl Finder<'_> {
         let port = self.mta.remote_port;
         match hop {
             Hop::Local(LocalDelivery::Mda) => {
-                Ok(Places::Known(vec![Target::unix(self.mda_socket)]))
+                Ok(Places::Known(vec![Target::unix(self.mda_socket, Dialect::Lmtp)]))
             }
             Hop::Local(LocalDelivery::LmtpUnix(path)) | Hop::Next(NextHop::LmtpUnix(path)) => {
-                Ok(Places::Known(vec![Target::unix(path)]))
+                Ok(Places::Known(vec![Target::unix(path, Dialect::Lmtp)]))
+            }
+            Hop::Next(NextHop::SmtpUnix(path)) => {
+                Ok(Places::Known(vec![Target::unix(path, Dialect::Smtp)]))
             }
             Hop::Local(LocalDelivery::LmtpTcp(at)) | Hop::Next(NextHop::Lmtp(at)) => {
                 Ok(fixed(at, Dialect::Lmtp, TlsRule::Courtesy))

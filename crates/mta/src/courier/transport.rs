@@ -2,6 +2,7 @@
 //! about the letter, uses open sessions again, and falls back to clear text where TLS was only a
 //! courtesy. One outcome for each recipient. It keeps no queue and makes no second attempt later.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use super::session::{Encryption, Load, OpenError, Session};
 use super::target::{Endpoint, Finder, Places, Target, TlsRule, nowhere};
 use crate::policy::{self, Policies};
 use crate::reason::{Failure, Reason};
-use crate::relay::hosts::Asks;
+use crate::relay::hosts::{self, Asks};
 use crate::relay::route::{self, Hop, Way};
 use crate::returns::Returns;
 
@@ -216,6 +217,11 @@ impl Transport {
                     continue;
                 }
             };
+            // RFC 5321 §5.1: from ourselves on, by whatever name, no exchanger is tried.
+            if targets.iter().any(|target| is_own(target, asking.config)) {
+                tries.failed(hosts::leads_back(domain));
+                return None;
+            }
             let trip = (asking.config, load, asking.journal);
             if let Some(done) = self.try_all(&targets, hop, trip, tries).await {
                 return Some(done);
@@ -433,6 +439,18 @@ impl Transport {
             self.context.tasks.spawn(leaving.quit());
         }
     }
+}
+
+/// Whether a place is where we listen ourselves.
+fn is_own(target: &Target, config: &Config) -> bool {
+    let Endpoint::Inet(address) = &target.endpoint else { return false };
+    let bound = |bind: &IpAddr| {
+        *bind == address.ip()
+            || bind.is_unspecified()
+                && bind.is_ipv4() == address.is_ipv4()
+                && net::connect::is_local(address.ip())
+    };
+    config.port(config.listen.smtp) == Some(address.port()) && config.listen.bind.iter().any(bound)
 }
 
 fn returns(context: &Context) -> Option<Returns> {

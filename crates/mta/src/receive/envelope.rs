@@ -1,6 +1,8 @@
 //! Recipients: whose each is, by the directory, before anything is promised. Decides at RCPT, so
 //! that what cannot be delivered is refused at once and never bounced. Sends nothing.
 
+use std::collections::HashSet;
+
 use directory::{Found, Nowhere, Snapshot};
 use protocol::address::{Address, Domain, ForwardPath, LocalPart};
 use protocol::rejection::{Fault, Rejection};
@@ -10,6 +12,8 @@ use protocol::smtp::server::Rcpt;
 use service::config::Mta;
 
 use super::Door;
+use super::elsewhere::Elsewhere;
+use crate::limits::RECIPIENTS_COMPARED;
 use crate::relay::route::{self, Way};
 
 /// The recipients of one letter so far.
@@ -19,6 +23,21 @@ pub(super) struct Envelope {
     pub(super) targets: Vec<Target>,
     /// The recipients as the client named them.
     pub(super) named: Vec<Address>,
+    /// The addresses of `targets`, once there are many.
+    known: HashSet<Address>,
+}
+
+/// What recipients are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Houses<'a> {
+    /// Who is here.
+    pub(super) directory: &'a Snapshot,
+    /// Who is elsewhere, and taken all the same.
+    pub(super) elsewhere: &'a Elsewhere,
+    /// The ways.
+    pub(super) mta: &'a Mta,
+    /// The host itself, which has a postmaster.
+    pub(super) hostname: &'a Domain,
 }
 
 /// One recipient in the end.
@@ -40,8 +59,9 @@ impl Envelope {
         &mut self,
         rcpt: Rcpt,
         door: Door,
-        (directory, mta, hostname): (&Snapshot, &Mta, &Domain),
+        houses: Houses<'_>,
     ) -> Result<usize, Rejection> {
+        let Houses { directory, elsewhere, mta, hostname } = houses;
         let found = match directory.lookup_path(&rcpt.path) {
             // RFC 5321 §4.5.1: the postmaster of the host itself, to whom our reports point.
             Found::NotOurs if is_postmaster_of(hostname, &rcpt.path) => {
@@ -63,11 +83,13 @@ impl Envelope {
                 (all, rcpt.path.address().cloned())
             }
             Found::Nowhere(why) => return Err(nowhere(why)),
-            Found::Unknown => return Err(Rejection::no_such_mailbox()),
-            Found::NotOurs => match (&rcpt.path, door) {
-                (ForwardPath::Address(address), Door::Relay) => (vec![address.clone()], None),
-                _ => return Err(Rejection::relay_denied()),
+            Found::Unknown => match &mta.postmaster {
+                Some(person) if is_for_postmaster(hostname, &rcpt.path) => {
+                    (vec![person.clone()], rcpt.path.address().cloned())
+                }
+                _ => return Err(Rejection::no_such_mailbox()),
             },
+            Found::NotOurs => (vec![outside(&rcpt.path, door, (elsewhere, mta))?], None),
         };
         let mut targets = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -83,19 +105,51 @@ impl Envelope {
         self.named.extend(named.cloned());
         let before = self.targets.len();
         for target in targets {
-            if !self.targets.iter().any(|known| known.address == target.address) {
+            if !self.has(&target.address) {
                 self.targets.push(target);
             }
         }
         Ok(before)
     }
 
+    /// Whether an address is a target already. A letter to thousands must not cost their square.
+    fn has(&mut self, address: &Address) -> bool {
+        if self.targets.len() < RECIPIENTS_COMPARED {
+            return self.targets.iter().any(|known| known.address == *address);
+        }
+        let fresh = self.targets.get(self.known.len()..).unwrap_or_default();
+        self.known.extend(fresh.iter().map(|target| target.address.clone()));
+        self.known.contains(address)
+    }
+
     /// Takes back the recipient that was added last, who is refused after all; `before` is what
     /// [`add`](Self::add) gave.
     pub(super) fn forget(&mut self, before: usize) {
         self.targets.truncate(before);
+        self.known.clear();
         self.named.pop();
     }
+}
+
+/// A recipient who is not ours: for our own agents to anybody, for others to the domains whose mail
+/// is kept here.
+fn outside(
+    path: &ForwardPath,
+    door: Door,
+    (elsewhere, mta): (&Elsewhere, &Mta),
+) -> Result<Address, Rejection> {
+    let ForwardPath::Address(address) = path else { return Err(Rejection::relay_denied()) };
+    match (door, elsewhere.takes(mta, address)) {
+        // RFC 5321 §3.6.2: a relay refuses what it knows to be undeliverable.
+        (_, Some(false)) => Err(Rejection::no_such_mailbox()),
+        (Door::Relay, _) | (_, Some(true)) => Ok(address.clone()),
+        (Door::Internet, None) => Err(Rejection::relay_denied()),
+    }
+}
+
+/// RFC 5321 §4.5.1: both spellings.
+fn is_for_postmaster(hostname: &Domain, path: &ForwardPath) -> bool {
+    matches!(path, ForwardPath::Postmaster) || is_postmaster_of(hostname, path)
 }
 
 fn is_postmaster_of(hostname: &Domain, path: &ForwardPath) -> bool {

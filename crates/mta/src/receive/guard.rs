@@ -86,7 +86,7 @@ impl Desk {
     /// Whether one from this address may come in at all.
     pub(super) fn admit(&self, ip: IpAddr) -> Result<(), Rejection> {
         let config = self.context.config.current();
-        if config.antispam.trusts(ip) {
+        if config.trusts(ip) {
             return Ok(());
         }
         let now = self.context.clock.tick();
@@ -105,7 +105,7 @@ impl Desk {
     /// Whether one more letter is taken from this address now.
     pub(super) fn admit_letter(&self, ip: IpAddr) -> Result<(), Rejection> {
         let config = self.context.config.current();
-        if config.antispam.trusts(ip) {
+        if config.trusts(ip) {
             return Ok(());
         }
         let most = (config.limits.letters_per_hour, HOUR);
@@ -119,7 +119,7 @@ impl Desk {
     /// A recipient was named who does not exist: too many of them is somebody who looks for names.
     pub(super) fn unknown_recipient(&self, ip: IpAddr) -> Result<(), Rejection> {
         let config = self.context.config.current();
-        if config.antispam.trusts(ip) {
+        if config.trusts(ip) {
             return Ok(());
         }
         let most = (config.antispam.unknown_recipients_per_hour, HOUR);

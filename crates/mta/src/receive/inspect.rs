@@ -98,7 +98,7 @@ impl Desk {
         journal: &Journal,
     ) -> Option<Guest> {
         let config = self.context.config.current();
-        if config.antispam.trusts(ip) {
+        if config.trusts(ip) {
             return None;
         }
         let receiver = config.hostname();

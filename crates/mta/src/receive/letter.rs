@@ -19,7 +19,7 @@ use protocol::smtp::server::{BodyFacts, Hello, Mail, Verdict};
 use protocol::smtp::{AuthParameter, BodyType, MailParameters, RcptParameters, Release, Verb};
 use protocol::time::Timestamp;
 use queue::{Change, NewLetter, NewRecipient, Origin, Progress, Said, State, Wait};
-use service::config::Config;
+use service::config::{Config, Mta};
 use service::trail::{Event, Kind, Outcome as How};
 
 use super::envelope::{Envelope, Target};
@@ -38,6 +38,8 @@ use crate::sign::{self, LetterHash};
 pub(super) struct Incoming {
     pub(super) journey: JourneyId,
     pub(super) door: Door,
+    /// By whose rights it is sent: those of the door, or more.
+    pub(super) rights: Door,
     pub(super) arrived: Timestamp,
     /// Who brings it from outside, where that is looked at.
     pub(super) guest: Option<Guest>,
@@ -77,6 +79,8 @@ struct Letter {
     journey: JourneyId,
     arrived: Timestamp,
     mail: Mail,
+    door: Door,
+    rights: Door,
     proven: Proven,
     targets: Vec<Target>,
     headers: Bytes,
@@ -115,7 +119,7 @@ pub(super) async fn take(
     };
     let Inspected { fields, body, proven, hold, discard } = match incoming.guest {
         Some(guest) => desk.inspect(guest, suspect, &config, &journal).await?,
-        None => Inspected::unasked(&body, incoming.door),
+        None => Inspected::unasked(&body, incoming.rights),
     };
     if let Some(filter) = discard {
         // It never becomes ours: the ledger does not know it, the journey does.
@@ -139,6 +143,8 @@ pub(super) async fn take(
         journey: incoming.journey,
         arrived: incoming.arrived,
         mail: Mail { parameters, ..incoming.mail },
+        door: incoming.door,
+        rights: incoming.rights,
         proven,
         targets: incoming.envelope.targets,
         headers: joined(fields, headers),
@@ -178,9 +184,9 @@ impl Letter {
     /// Remembers for whom reports may come back: those who wrote by our submission.
     fn note_sent(&self, desk: &Desk) {
         let sender = self.mail.path.address();
-        if let (Some(returns), Some(_), Some(sender)) =
-            (desk.transport.returns(), account(&self.mail.parameters), sender)
-        {
+        let is_own = self.rights == Door::Relay
+            && (self.door == Door::Internet || account(&self.mail.parameters).is_some());
+        if let (Some(returns), true, Some(sender)) = (desk.transport.returns(), is_own, sender) {
             returns.sent(sender, self.arrived);
         }
     }
@@ -197,8 +203,11 @@ impl Letter {
         if !held && let Some(release) = self.release() {
             return self.keep_until(release, (desk, config), journal).await;
         }
-        // Who wants to be told of success is told by the queue, which writes reports.
-        let told = self.targets.iter().any(wants_success) && !self.mail.path.is_null();
+        // Who wants to be told of success is told by the queue, which writes reports; and only who
+        // is proven is written to.
+        let told = self.targets.iter().any(wants_success)
+            && self.proven == Proven::Yes
+            && !self.mail.path.is_null();
         if !held && !told && local.len() == self.targets.len() {
             return self.deliver(desk, config, journal).await;
         }
@@ -320,6 +329,7 @@ impl Letter {
             recipients: &recipients,
             body: &body,
             wish: Wish::Usual,
+            signer: Some(desk.signer.as_ref()),
         };
         let carrying = desk.transport.carry((config, &Way::Local), load, journal);
         match desk.context.clock.timeout(HANDOVER, carrying).await {
@@ -381,7 +391,7 @@ impl Letter {
             },
             arrived: self.arrived,
             // RFC 4865 §4.1: its time begins when it may leave.
-            expires: self.release().unwrap_or(self.arrived).after(config.mta.lifetime),
+            expires: self.release().unwrap_or(self.arrived).after(self.lifetime(&config.mta)),
             sender: self.mail.path.clone(),
             parameters: MailParameters { release: None, ..self.mail.parameters.clone() },
             recipients,
@@ -391,6 +401,15 @@ impl Letter {
         };
         // Known already is as good: whoever brought it did not see our first 250.
         desk.queue.accept(letter).await.map(drop).map_err(|error| disk_rejection(&error))
+    }
+
+    /// How long it may wait: longer where we stand in for somebody who may be away for long.
+    fn lifetime(&self, mta: &Mta) -> Duration {
+        let kept = |target: &Target| {
+            target.address.domain().is_some_and(|domain| mta.relay_domains.contains(domain))
+        };
+        let is_kept = !mta.relay_domains.is_empty() && self.targets.iter().any(kept);
+        if is_kept { mta.lifetime.max(mta.relay_lifetime) } else { mta.lifetime }
     }
 
     fn queued(&self, journal: &Journal, target: &Target) -> Event {

@@ -4,6 +4,7 @@
 //!
 //! It sends nothing to other systems: that is `relay`, which works on what is queued here.
 
+mod elsewhere;
 mod envelope;
 mod filters;
 mod guard;
@@ -34,6 +35,7 @@ use crate::courier::Transport;
 use crate::limits::RELAY_ERRORS;
 use crate::sign::Signer;
 
+pub(crate) use self::elsewhere::{Elsewhere, Known};
 pub(crate) use self::session::session;
 
 /// By which door somebody came in.
@@ -56,6 +58,7 @@ pub(crate) struct Desk {
     /// Where letters too large for memory wait, in files without names.
     spool: PathBuf,
     space: SpaceWatch,
+    elsewhere: Arc<Elsewhere>,
     /// For questions about those who bring letters.
     dns: verdict::lookup::Dns,
     guard: guard::Guard,
@@ -85,6 +88,7 @@ impl Desk {
             guard: guard::Guard::open(disk.clone(), context.paths.state().join("greylist")),
             transport,
             signer,
+            elsewhere: Arc::default(),
             space: SpaceWatch::new(disk.clone(), spool.clone(), low),
             disk,
             spool,
@@ -92,6 +96,12 @@ impl Desk {
             accepted: context.metrics.counter("letters_accepted"),
             refused: context.metrics.counter("letters_refused"),
         }
+    }
+
+    /// Takes mail for domains elsewhere by this list.
+    pub(crate) fn keep_for(mut self, elsewhere: Arc<Elsewhere>) -> Self {
+        self.elsewhere = elsewhere;
+        self
     }
 
     /// What is offered at this door now.
@@ -106,6 +116,7 @@ impl Desk {
                 server.size_limit = config.limits.message_size;
                 server.errors_limit = config.limits.errors_per_session;
                 server.observe = Observe::Replies;
+                server.dsn = Offer::Yes;
                 if self.context.tls.is_some() {
                     server.tls = TlsPolicy::Offered;
                 }

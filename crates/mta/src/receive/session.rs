@@ -17,6 +17,7 @@ use protocol::smtp::server::{
 use protocol::smtp::{Release, Verb};
 use service::trail::{Event as TrailEvent, Kind, Outcome};
 
+use super::envelope::Houses;
 use super::guard;
 use super::letter::{self, Bringer, Incoming};
 use super::{Desk, Door, disk_rejection};
@@ -104,7 +105,7 @@ impl Talk {
     async fn wait_for_greeting(&mut self, ip: IpAddr) -> Result<(), Rejection> {
         let config = self.desk.context.config.current();
         let delay = config.antispam.greet_delay;
-        if delay.is_zero() || config.antispam.trusts(ip) {
+        if delay.is_zero() || config.trusts(ip) {
             return Ok(());
         }
         let clock = self.driver.clock().clone();
@@ -272,6 +273,7 @@ impl Talk {
         self.letter = Some(Incoming {
             journey,
             door: self.door,
+            rights: self.rights(),
             guest,
             arrived: context.clock.now(),
             mail,
@@ -303,9 +305,18 @@ impl Talk {
         ))
     }
 
-    /// What comes in by the relay socket may be ours to sign: its hash is made as it comes.
+    /// By whose rights the client sends: hosts of the house send as our own agents do.
+    fn rights(&self) -> Door {
+        let config = self.desk.context.config.current();
+        match self.peer.ip() {
+            Some(ip) if config.mta.relays_for(ip) => Door::Relay,
+            _ => self.door,
+        }
+    }
+
+    /// What our own send may be ours to sign: its hash is made as it comes.
     fn hash(&self) -> Option<LetterHash> {
-        let signs = self.door == Door::Relay && self.desk.context.config.current().dkim.sign;
+        let signs = self.rights() == Door::Relay && self.desk.context.config.current().dkim.sign;
         signs.then(LetterHash::new)
     }
 
@@ -326,10 +337,14 @@ impl Talk {
             None => Ok(()),
         };
         let returned =
-            self.desk.returned((self.door, &letter.mail.path), rcpt, &directory, &config);
-        let added = returned.and_then(|(door, rcpt)| {
-            letter.envelope.add(rcpt, door, (&directory, &config.mta, &hostname))
-        });
+            self.desk.returned((letter.rights, &letter.mail.path), rcpt, &directory, &config);
+        let houses = Houses {
+            directory: &directory,
+            elsewhere: &self.desk.elsewhere,
+            mta: &config.mta,
+            hostname: &hostname,
+        };
+        let added = returned.and_then(|(door, rcpt)| letter.envelope.add(rcpt, door, houses));
         // Who does not exist is not greylisted: that would only bring the question back.
         let added = match (added, admitted) {
             (Ok(before), Err(rejection)) => {

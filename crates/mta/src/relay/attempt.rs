@@ -108,14 +108,24 @@ impl Trip {
             // The letter keeps its place and is tried after the restart.
             return;
         }
-        if let Some(failure) = relay.slots.unwell(&way, relay.context.clock.tick()) {
-            let fates = recipients.into_iter().map(|it| (it, Fate::Failed(failure.clone())));
-            return self.settle(&way, fates.collect()).await;
-        }
         let most = self.config.limits.recipients_per_letter.clamp(1, RECIPIENTS_PER_TRIP);
-        for (path, group) in self.groups(&way, &recipients, most) {
-            if self.is_stopped() {
+        let mut groups = self.groups(&way, &recipients, most).into_iter();
+        let mut is_first = true;
+        while let Some((path, group)) = groups.next() {
+            if self.is_stopped() || relay.context.drain.is_cancelled() {
                 return;
+            }
+            if let Some(failure) = relay.slots.unwell(&way, relay.context.clock.tick()) {
+                // What was found out concerns all who are left.
+                let left = group.into_iter().chain(groups.flat_map(|(_, group)| group));
+                let fates = left.map(|it| (it, Fate::Failed(failure.clone())));
+                return self.settle(&way, fates.collect()).await;
+            }
+            // The rest of a letter to thousands keeps to the rate like other letters.
+            if !std::mem::take(&mut is_first)
+                && let Some(wait) = relay.slots.rated(&way, pace, relay.context.clock.tick())
+            {
+                return self.lease.rest_until(self.now().after(wait));
             }
             let fates = self.carry(&way, &path, &group).await;
             let failed = fates.iter().find_map(|(_, fate)| match fate {
@@ -198,6 +208,7 @@ impl Trip {
             recipients: &recipients,
             body: &self.body,
             wish: self.wish(),
+            signer: Some(self.relay.signer.as_ref()),
         };
         let trip = (self.config.as_ref(), way);
         let outcomes = self.relay.transport.carry(trip, load, &self.journal).await;

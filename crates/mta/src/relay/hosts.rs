@@ -113,18 +113,19 @@ fn choose(
         .take(EXCHANGERS)
         .collect();
     if names.is_empty() {
-        let (reason, text) = if own.is_some() {
-            let text = format!(
-                "mail for {domain} is directed to this system, which does not know the domain"
-            );
-            (Reason::Loop, text)
-        } else {
-            (Reason::BadDomain, format!("the domain {domain} names no host that takes its mail"))
-        };
-        let code = if own.is_some() { (4, 6) } else { (1, 2) };
-        return Err(Failure::permanent(reason, code, text));
+        if own.is_some() {
+            return Err(leads_back(domain));
+        }
+        let text = format!("the domain {domain} names no host that takes its mail");
+        return Err(Failure::permanent(Reason::BadDomain, (1, 2), text));
     }
     Ok(Hosts { names, implicit: false, proof: None })
+}
+
+/// Mail for `domain` would come back to us.
+pub(crate) fn leads_back(domain: &Domain) -> Failure {
+    let text = format!("mail for {domain} leads back to this system, which does not deliver it");
+    Failure::permanent(Reason::Loop, (4, 6), text)
 }
 
 /// By preference; equals in random order, so that they share the work (RFC 5321 §5.1).

@@ -45,12 +45,11 @@ impl Trip {
             match fate {
                 Fate::Carried(taken) => {
                     if let Some(action) = self.success_to_report(index, way, &taken) {
-                        let host = taken.host.clone();
-                        successes.push((
-                            index,
-                            action,
-                            Failure::said(host, Verb::EndOfData, taken.reply.clone()),
-                        ));
+                        let (host, reply) = (taken.host.clone(), taken.reply.clone());
+                        let mut said = Failure::said(host, Verb::EndOfData, reply);
+                        // Our delivery agent is no other system (RFC 3464 §2.3.5).
+                        said.host = said.host.filter(|_| *way != Way::Local);
+                        successes.push((index, action, said));
                     }
                     changes.push(self.carried(index, way, (taken.host, taken.reply), now));
                 }
@@ -82,7 +81,8 @@ impl Trip {
             letter.recipients[index].parameters.notify,
             Some(Notify::On { success: true, .. })
         );
-        if !asked || letter.sender.is_null() {
+        // Nobody is told who may never have written it: no backscatter.
+        if !asked || letter.sender.is_null() || letter.origin == Origin::Unproven {
             return None;
         }
         match way {

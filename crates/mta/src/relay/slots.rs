@@ -131,11 +131,8 @@ impl Slots {
         if let Some(until) = known.paused.filter(|until| *until > now) {
             return Look::Rest(until.since(now));
         }
-        if let Some(per_minute) = pace.per_minute.filter(|rate| *rate > 0) {
-            if known.next > now {
-                return Look::Rest(known.next.since(now));
-            }
-            known.next = now.after(Duration::from_secs(60) / per_minute);
+        if let Some(wait) = known.rated(pace, now) {
+            return Look::Rest(wait);
         }
         if known.going < known.window.min(pace.most.max(1)) {
             known.going += 1;
@@ -146,6 +143,17 @@ impl Slots {
         }
         known.waiting += 1;
         Look::Wait(known.freed.clone())
+    }
+
+    /// One more transaction on a way that is held already: how long it has to wait, by the rate of
+    /// the way and because the other side asked for fewer. `None`: it may begin, and is counted.
+    pub(crate) fn rated(&self, way: &Way, pace: Pace, now: Tick) -> Option<Duration> {
+        let mut ways = lock(&self.ways);
+        let known = ways.get_mut(way)?;
+        if let Some(until) = known.paused.filter(|until| *until > now) {
+            return Some(until.since(now));
+        }
+        known.rated(pace, now)
     }
 
     /// Whether a letter for `way` need not even be opened now, and how long it is to rest.
@@ -229,6 +237,16 @@ impl Known {
         let is_slow = self.window <= TRIPS_FIRST;
         let rest = if is_slow { CROWDED_SLOW } else { CROWDED };
         (self.waiting >= left / 2).then_some(rest)
+    }
+
+    /// How long the next letter has to wait by the rate; `None`: it may go, and is counted.
+    fn rated(&mut self, pace: Pace, now: Tick) -> Option<Duration> {
+        let per_minute = pace.per_minute.filter(|rate| *rate > 0)?;
+        if self.next > now {
+            return Some(self.next.since(now));
+        }
+        self.next = now.after(Duration::from_secs(60) / per_minute);
+        None
     }
 
     fn new() -> Self {
@@ -360,6 +378,10 @@ mod tests {
         assert!(matches!(slots.look(&way, pace, at(0), false), Look::Place));
         let Look::Rest(wait) = slots.look(&way, pace, at(10), false) else { panic!("too early") };
         assert_eq!(wait.as_millis(), 990);
+        let wait = slots.rated(&way, pace, at(20)).expect("its other transactions keep to it too");
+        assert_eq!(wait.as_millis(), 980);
         assert!(matches!(slots.look(&way, pace, at(1000), false), Look::Place));
+        assert_eq!(slots.rated(&way, pace, at(2000)), None);
+        assert!(slots.rated(&way, pace, at(2001)).is_some());
     }
 }

@@ -136,6 +136,46 @@ impl Signer {
     }
 }
 
+impl Signer {
+    /// Signs a letter again that was signed here and has changed since: our old signatures give way
+    /// to new ones. `None`: it was not signed here, and stays as it is.
+    pub(crate) fn again(&self, letter: &[u8], at: Timestamp) -> Option<(Vec<u8>, String)> {
+        let ring = self.ring();
+        let mut rest = letter;
+        // What we signed has our signatures on top, above our Received line (RFC 6376 §5.6).
+        while let Some(field) = header::fields(rest).next() {
+            let is_ours = field.is(rest, "DKIM-Signature")
+                && signing_domain(field.value(rest)).is_some_and(|it| ring.contains_key(&it));
+            if !is_ours {
+                break;
+            }
+            rest = rest.get(field.range().end..)?;
+        }
+        if rest.len() == letter.len() {
+            return None;
+        }
+        let start = rest.get(..rest.len().min(HEADER_LOOKED_AT)).unwrap_or(rest);
+        let block = start.get(..header::length(start)).unwrap_or(start);
+        let mut hash = LetterHash::new();
+        hash.feed(rest);
+        Some(match self.sign(block, &hash.finish(), at) {
+            Some(signed) => {
+                let text = format!("signed again: {}", signed.text);
+                ([signed.fields.as_ref(), rest].concat(), text)
+            }
+            None => (rest.to_vec(), "its signature is taken away".to_owned()),
+        })
+    }
+}
+
+/// `d=` of a signature, in lower case.
+fn signing_domain(value: &[u8]) -> Option<String> {
+    let value = String::from_utf8_lossy(value);
+    let mut tags = value.split(';').filter_map(|tag| tag.split_once('='));
+    let domain = tags.find(|(name, _)| name.trim() == "d").map(|(_, it)| it.trim())?;
+    Some(domain.to_ascii_lowercase())
+}
+
 /// Longest letter of our own making, in bytes: a report with a header in it.
 const OWN_LETTER: u64 = 1024 * 1024;
 
@@ -194,6 +234,23 @@ mod tests {
             signer.sign(b"Subject: no author\r\n\r\n", "hash", Timestamp::from_seconds(5)),
             None
         );
+    }
+
+    #[test]
+    fn a_letter_that_changed_on_the_way_is_signed_again_if_it_was_signed_here() {
+        let (_folder, signer) = signer();
+        let at = Timestamp::from_seconds(5);
+        let block = b"Received: by us\r\nFrom: alice@red.test\r\n\r\n";
+        let signed = signer.sign(block, "old-hash", at).expect("signed");
+        let before = [signed.fields.as_ref(), block, b"new body\r\n"].concat();
+        let (after, text) = signer.again(&before, at).expect("it was ours");
+        let after = String::from_utf8(after).expect("text");
+        assert_eq!(after.matches("DKIM-Signature:").count(), 2, "{after}");
+        assert!(!after.contains("old-hash") && text.contains("d=red.test"), "{text}\n{after}");
+        assert!(after.ends_with("\r\n\r\nnew body\r\n"), "{after}");
+        let foreign = b"DKIM-Signature: v=1; d=blue.test; s=x\r\nFrom: alice@red.test\r\n\r\n";
+        assert_eq!(signer.again(foreign, at), None);
+        assert_eq!(signer.again(block, at), None);
     }
 
     #[test]

@@ -141,6 +141,11 @@ impl Antispam {
 }
 
 impl NetworkRange {
+    /// Whether it is the whole Internet, of one family.
+    pub fn is_everybody(&self) -> bool {
+        self.bits == 0
+    }
+
     /// Whether the address lies in it.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let whole = |ip: IpAddr| match ip {

@@ -300,6 +300,13 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         (None, Some(_)) => say("tls.key", "tls.certificate is needed too"),
         _ => {}
     }
+    let oauth = &config.oauth;
+    if oauth.introspection_url.is_some() && oauth.account_claim.is_empty() {
+        say("oauth.account_claim", "it must name the member of the answer that names the account");
+    }
+    if !oauth.client_id.is_empty() && oauth.client_secret_file.is_none() {
+        say("oauth.client_id", "its secret is needed too; name its file with client_secret_file");
+    }
     let mta = &config.mta;
     if mta.remote_port == 0 {
         say("mta.remote_port", "0 is not a port");
@@ -317,6 +324,12 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
     }
     if mta.retry.first.is_zero() || mta.retry.max < mta.retry.first {
         say("mta.retry.first", "must be above 0s and not above mta.retry.max");
+    }
+    if mta.relay_from.iter().any(|network| network.is_everybody()) {
+        say("mta.relay_from", "the whole Internet may not send through this host");
+    }
+    if mta.relay_recipients_file.is_some() && mta.relay_domains.is_empty() {
+        say("mta.relay_recipients_file", "it says who exists in mta.relay_domains, which is empty");
     }
     if mta.max_hops == 0 {
         say("mta.max_hops", "must be at least 1");

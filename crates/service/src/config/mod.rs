@@ -6,6 +6,8 @@
 mod antispam;
 mod handle;
 mod load;
+mod mailboxes;
+mod oauth;
 pub mod values;
 
 use std::collections::BTreeMap;
@@ -13,12 +15,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::address::Domain;
+use protocol::address::{Address, Domain};
 use serde::{Deserialize, Serialize};
 
 pub use antispam::{Antispam, FilterSocket, Measure, NetworkRange, WhenAway};
 pub use handle::{ConfigHandle, Reload};
 pub use load::{DEFAULT_PATH, Fault, Faults, allowed_keys, load, parse};
+pub use mailboxes::MailboxCare;
+pub use oauth::{OAuth, Security, WebAddress};
 pub use values::{
     AgentName, CleartextAuth, LocalDelivery, LogFormat, LogLevel, NextHop, RoutePattern, Smarthost,
 };
@@ -39,6 +43,8 @@ pub struct Config {
     pub storage: Storage,
     /// Certificates.
     pub tls: Tls,
+    /// Whose tokens log people in.
+    pub oauth: OAuth,
     /// Whom we ask for names.
     pub dns: Dns,
     /// How mail leaves.
@@ -47,6 +53,8 @@ pub struct Config {
     pub dkim: Dkim,
     /// What is asked about mail from other systems.
     pub antispam: Antispam,
+    /// What becomes of letters at rest.
+    pub mailbox: MailboxCare,
     /// Bounds.
     pub limits: Limits,
     /// The journey.
@@ -132,6 +140,9 @@ pub struct Tls {
     /// Further authorities to trust, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_roots_file: Option<PathBuf>,
+    /// Authorities whose certificates people may log in with, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_authorities_file: Option<PathBuf>,
 }
 
 /// `[dns]`.
@@ -161,6 +172,21 @@ pub struct Mta {
     /// A file that holds the smarthost's password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smarthost_password_file: Option<PathBuf>,
+    /// Domains that live elsewhere and whose mail is kept here while their own hosts are away
+    /// (backup MX).
+    #[serde(with = "values::texts")]
+    pub relay_domains: Vec<Domain>,
+    /// A file with the recipients of those domains; none: all are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay_recipients_file: Option<PathBuf>,
+    /// How long a letter for one of them waits before it is given back.
+    #[serde(with = "values::duration")]
+    pub relay_lifetime: Duration,
+    /// Addresses and networks whose hosts may send to everywhere by port 25, without a login.
+    pub relay_from: Vec<NetworkRange>,
+    /// Who gets the mail for the postmaster of a host that has no accounts.
+    #[serde(with = "values::optional_text", skip_serializing_if = "Option::is_none")]
+    pub postmaster: Option<Address>,
     /// Our own address for outgoing connections: one, or one of each family.
     #[serde(with = "values::one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub source_address: Vec<IpAddr>,
@@ -333,6 +359,11 @@ impl Default for Mta {
             local_delivery: LocalDelivery::default(),
             smarthost: None,
             smarthost_password_file: None,
+            relay_domains: Vec::new(),
+            relay_recipients_file: None,
+            relay_lifetime: Duration::from_secs(14 * 86_400),
+            relay_from: Vec::new(),
+            postmaster: None,
             source_address: Vec::new(),
             helo_name: None,
             ipv6: true,
@@ -348,6 +379,13 @@ impl Default for Mta {
             tls_downgrade_wait: Duration::from_secs(12 * 3600),
             send_later: Duration::from_secs(30 * 86_400),
         }
+    }
+}
+
+impl Mta {
+    /// Whether the host at this address may send to everywhere without a login.
+    pub fn relays_for(&self, ip: IpAddr) -> bool {
+        self.relay_from.iter().any(|network| network.contains(ip))
     }
 }
 
@@ -419,6 +457,11 @@ impl Config {
         self.mta.helo_name.clone().unwrap_or_else(|| self.hostname())
     }
 
+    /// Whether mail from this address is taken unasked.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        self.antispam.trusts(ip) || self.mta.relays_for(ip)
+    }
+
     /// The largest letter taken on the hops between our own agents: what came through the outer
     /// door fits through every inner one, with the header fields that were added on the way.
     pub fn inner_message_size(&self) -> u64 {
@@ -446,8 +489,11 @@ impl Config {
             &mut self.tls.certificate,
             &mut self.tls.key,
             &mut self.tls.extra_roots_file,
+            &mut self.tls.client_authorities_file,
+            &mut self.oauth.client_secret_file,
             &mut self.dns.trust_anchor_file,
             &mut self.mta.smarthost_password_file,
+            &mut self.mta.relay_recipients_file,
         ];
         for path in optional.into_iter().flatten() {
             *path = base.join(&*path);
@@ -455,6 +501,11 @@ impl Config {
         self.storage.data_dir = base.join(&self.storage.data_dir);
         if let LocalDelivery::LmtpUnix(path) = &mut self.mta.local_delivery {
             *path = base.join(&*path);
+        }
+        for hop in self.mta.routes.values_mut() {
+            if let NextHop::LmtpUnix(path) | NextHop::SmtpUnix(path) = hop {
+                *path = base.join(&*path);
+            }
         }
     }
 }

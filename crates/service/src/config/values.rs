@@ -147,6 +147,8 @@ pub enum NextHop {
     Lmtp(HostPort),
     /// LMTP over a Unix socket.
     LmtpUnix(PathBuf),
+    /// SMTP over a Unix socket.
+    SmtpUnix(PathBuf),
 }
 
 /// For which recipients a route counts.
@@ -239,19 +241,20 @@ impl FromStr for NextHop {
         let wrong = || {
             format!(
                 "\"{text}\" is not one of \"smtp:HOST:PORT\", \"smtps:HOST:PORT\", \
-                 \"lmtp:HOST:PORT\", \"lmtp:unix:PATH\""
+                 \"lmtp:HOST:PORT\", \"lmtp:unix:PATH\", \"smtp:unix:PATH\""
             )
         };
         let (scheme, rest) = text.split_once(':').ok_or_else(wrong)?;
         let at = || rest.parse::<HostPort>().map_err(|_| wrong());
         match scheme {
-            "smtp" => at().map(NextHop::Smtp),
-            "smtps" => at().map(NextHop::Smtps),
-            "lmtp" => match rest.strip_prefix("unix:") {
-                Some("") => Err(wrong()),
-                Some(path) => Ok(NextHop::LmtpUnix(path.into())),
-                None => at().map(NextHop::Lmtp),
+            "smtp" | "lmtp" => match (scheme, rest.strip_prefix("unix:")) {
+                (_, Some("")) => Err(wrong()),
+                ("smtp", Some(path)) => Ok(NextHop::SmtpUnix(path.into())),
+                (_, Some(path)) => Ok(NextHop::LmtpUnix(path.into())),
+                ("smtp", None) => at().map(NextHop::Smtp),
+                (_, None) => at().map(NextHop::Lmtp),
             },
+            "smtps" => at().map(NextHop::Smtps),
             _ => Err(wrong()),
         }
     }
@@ -264,6 +267,7 @@ impl fmt::Display for NextHop {
             NextHop::Smtps(at) => write!(f, "smtps:{at}"),
             NextHop::Lmtp(at) => write!(f, "lmtp:{at}"),
             NextHop::LmtpUnix(path) => write!(f, "lmtp:unix:{}", path.display()),
+            NextHop::SmtpUnix(path) => write!(f, "smtp:unix:{}", path.display()),
         }
     }
 }
@@ -538,5 +542,30 @@ pub(crate) mod one_or_many {
             Either::One(one) => vec![one],
             Either::Many(many) => many,
         })
+    }
+}
+
+/// Lists of values that are written as text.
+pub(crate) mod texts {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use super::{Deserialize, Deserializer, Serializer};
+    use serde::de::Error as _;
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(all: &[T], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(all.iter().map(T::to_string))
+    }
+
+    pub(crate) fn deserialize<'de, T, De>(de: De) -> Result<Vec<T>, De::Error>
+    where
+        T: FromStr<Err: Display>,
+        De: Deserializer<'de>,
+    {
+        let texts = Vec::<String>::deserialize(de)?;
+        let read = |text: String| {
+            text.parse().map_err(|error| De::Error::custom(format!("\"{text}\": {error}")))
+        };
+        texts.into_iter().map(read).collect()
     }
 }

@@ -51,6 +51,8 @@ pub enum Kind {
     Retrieved,
     /// Dropped by a named rule.
     Discarded,
+    /// Expunged from Trash or Junk, having been there for as long as is set.
+    Expired,
     /// Kept back until somebody releases it.
     Held,
     /// Released from being held, or sent on by hand.
@@ -297,7 +299,7 @@ impl Kind {
     }
 
     /// Every kind.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Submitted,
         Kind::Authenticated,
         Kind::Accepted,
@@ -318,6 +320,7 @@ impl Kind {
         Kind::Stored,
         Kind::Retrieved,
         Kind::Discarded,
+        Kind::Expired,
         Kind::Held,
         Kind::Released,
         Kind::Refused,
@@ -348,6 +351,7 @@ impl Kind {
             Kind::Stored => "stored",
             Kind::Retrieved => "retrieved",
             Kind::Discarded => "discarded",
+            Kind::Expired => "expired",
             Kind::Held => "held",
             Kind::Released => "released",
             Kind::Refused => "refused",
