@@ -169,11 +169,16 @@ impl<'a> Lexer<'a> {
         let mut text = String::new();
         let endless = || Fault::new(at, "this string has no end: a quote is missing");
         loop {
-            match self.bump().ok_or_else(endless)? {
+            let (next, escaped) = match self.bump().ok_or_else(endless)? {
                 '"' => return Ok(text),
-                '\\' => text.push(self.bump().ok_or_else(endless)?),
+                '\\' => (self.bump().ok_or_else(endless)?, true),
+                other => (other, false),
+            };
+            match next {
+                // Nor does an escape make it one of the characters that a string may have.
                 '\0' => return Err(Fault::new(at, "a string holds no NUL")),
-                other => push_line_end_as_crlf(&mut text, other),
+                character if escaped => text.push(character),
+                character => push_line_end_as_crlf(&mut text, character),
             }
         }
     }

@@ -53,6 +53,9 @@ fn texts_and_numbers() {
     let quoted = parse(b"x \"a\\\"\\\\\\b\";").unwrap();
     let Value::Strings(texts) = &quoted.commands[0].arguments[0].value else { panic!() };
     assert_eq!(texts[0].text, "a\"\\b");
+    for nul in ["x \"\0\";", "x \"\\\0\";", "x text:\n\0\n.\n;"] {
+        assert!(fault(nul).contains("holds no NUL"), "{nul:?}");
+    }
 }
 
 #[test]
