@@ -146,3 +146,22 @@ pub const NOTED_MAILBOXES: usize = 10_000;
 
 /// Bytes of the note about them that are read at a start: longer ones are not ours.
 pub const NOTED_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Octets of one letter's head that are kept; longer ones (thousands of recipients) are read from
+/// the letter each time.
+pub const HEAD_BYTES: usize = 32 * 1024;
+
+/// Octets of heads of one mailbox on disk beyond which the file is begun anew or not added to.
+pub const HEADS_DISK: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Bytes of memory for where heads lie, of all mailboxes together: 8 a letter.
+pub const HEADS_MEMORY: usize = 32 * 1024 * 1024;
+
+/// Octets of new heads that wait in memory while a command reads on.
+pub const HEADS_PENDING: usize = 256 * 1024;
+
+/// Octets of heads read at once for one letter.
+pub const HEADS_READ_FIRST: usize = 4 * 1024;
+
+/// Octets of heads read at once for a command that goes from letter to letter.
+pub const HEADS_READ: usize = 128 * 1024;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use disk::{Body, CommitOptions, Committer, Disk, GroupCommit, Recovery, Space, Spool, Submitter};
+use message::envelope::Envelope;
 use message::scan::Structure;
 use protocol::time::Timestamp;
 
@@ -15,6 +16,7 @@ use crate::ask::{
 };
 use crate::custody::{Survey, Whose};
 use crate::error::{Error, Result};
+use crate::heads::{HeadReader, Heads};
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::index::Shelf;
 use crate::letter::Letter;
@@ -63,6 +65,7 @@ pub struct Mailboxes {
     stager: Arc<Stager>,
     accounts: Arc<Accounts>,
     index: Shelf,
+    heads: Heads,
     words: Words,
     clock: ClockOf,
 }
@@ -101,7 +104,8 @@ impl Mailboxes {
         options: Options,
         place: Place,
     ) -> Result<(Mailboxes, GroupCommit<Writer>, Recovery)> {
-        let index = Shelf::new(options.index.clone());
+        let heads = Heads::new(options.index.as_deref());
+        let index = Shelf::new(options.index.clone(), heads.clone());
         let words = Words::new(options.index.as_deref());
         let writer = Writer::open(disk.clone(), &options, index.clone())?;
         let accounts = writer.accounts_view();
@@ -110,7 +114,11 @@ impl Mailboxes {
         sweep(disk.as_ref(), &options.directory)?;
         let stager = Arc::new(Stager::new(disk, &options, place)?);
         let clock = ClockOf(options.clock);
-        Ok((Mailboxes { submitter, stager, accounts, index, words, clock }, commit, recovery))
+        Ok((
+            Mailboxes { submitter, stager, accounts, index, heads, words, clock },
+            commit,
+            recovery,
+        ))
     }
 
     /// The disk that the store lies on.
@@ -303,6 +311,21 @@ impl Mailboxes {
         self.index.keep(mailbox, letter, structure);
     }
 
+    /// Reads the heads of a mailbox's letters: what lists show, without opening letters.
+    pub fn heads(&self, mailbox: &Mailbox) -> HeadReader {
+        self.heads.reader(mailbox)
+    }
+
+    /// The item ENVELOPE of one letter, if its head is known.
+    pub fn envelope(&self, mailbox: &Mailbox, letter: &Letter) -> Option<Vec<u8>> {
+        self.heads.envelope(mailbox, letter)
+    }
+
+    /// Keeps the head of a letter whose envelope was read.
+    pub fn keep_head(&self, mailbox: &Mailbox, letter: &Letter, envelope: &Envelope) {
+        self.heads.keep(mailbox, letter, envelope);
+    }
+
     /// Which letters a search for this need not read. What it does not know it does not rule out.
     pub fn rule_out(&self, mailbox: &Mailbox, query: &Query) -> RuledOut {
         self.words.rule_out(mailbox, query)
@@ -326,6 +349,7 @@ impl Mailboxes {
     /// Closes the indexes; for the end of the service.
     pub fn close_index(&self) {
         self.index.close();
+        self.heads.close();
     }
 
     /// The first UID that no session was told of as `\Recent`; from now on those up to UIDNEXT
@@ -371,6 +395,7 @@ impl Mailboxes {
     /// what other programs did. The answer is what was found; letters stay as they are.
     pub async fn rebuild(&self, account: &AccountId) -> Result<Looked> {
         self.index.forget(account);
+        self.heads.forget(account);
         self.words.forget(account);
         let mut all = Looked::default();
         for listed in self.account(account).await?.mailboxes.iter() {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use message::scan::{Scanner, Structure};
 
+use crate::heads::Heads;
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::letter::Letter;
 use crate::limits::{
@@ -47,6 +48,7 @@ pub(crate) struct Shelf {
 
 struct Inner {
     root: PathBuf,
+    heads: Heads,
     open: Mutex<HashMap<AccountId, OpenIndex>>,
     work: SyncSender<Work>,
 }
@@ -71,10 +73,10 @@ enum Work {
 
 impl Shelf {
     /// The indexes below `root`; `None`: none are kept.
-    pub(crate) fn new(root: Option<PathBuf>) -> Self {
+    pub(crate) fn new(root: Option<PathBuf>, heads: Heads) -> Self {
         let Some(root) = root else { return Shelf { inner: None } };
         let (work, waiting) = sync_channel(INDEX_WAITING);
-        let inner = Arc::new(Inner { root, open: Mutex::default(), work });
+        let inner = Arc::new(Inner { root, heads, open: Mutex::default(), work });
         let worker = Arc::downgrade(&inner);
         let run = move || {
             Inner::run(&waiting, || worker.upgrade());
@@ -156,7 +158,9 @@ impl Inner {
                 Work::Open(account) => drop(inner.opened(&account, uses)),
                 Work::Put(account, key, value) => inner.put(&account, (&key, &value), uses),
                 Work::Fill(mailbox, letter) => {
-                    if let Some(value) = read_through(&mailbox, &letter) {
+                    if let Some(structure) = read_through(&mailbox, &letter) {
+                        inner.heads.keep(&mailbox, &letter, &structure.envelope);
+                        let Some(value) = value(&letter, &structure) else { continue };
                         let key = key(&mailbox, letter.uid);
                         inner.put(mailbox.account(), (&key, &value), uses);
                     }
@@ -260,7 +264,7 @@ fn value(letter: &Letter, structure: &Structure) -> Option<Vec<u8>> {
     (value.len() <= INDEX_VALUE).then_some(value)
 }
 
-fn read_through(mailbox: &Mailbox, letter: &Letter) -> Option<Vec<u8>> {
+fn read_through(mailbox: &Mailbox, letter: &Letter) -> Option<Structure> {
     if u64::from(letter.size) > INDEX_LETTER {
         return None;
     }
@@ -273,7 +277,7 @@ fn read_through(mailbox: &Mailbox, letter: &Letter) -> Option<Vec<u8>> {
         at += chunk.len() as u64;
         scanner.feed(&chunk);
     }
-    value(letter, &scanner.finish())
+    Some(scanner.finish())
 }
 
 /// Throws an index away. Its name is changed first, so that a new one can begin at once.

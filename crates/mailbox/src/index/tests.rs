@@ -9,7 +9,7 @@ fn account() -> AccountId {
 }
 
 fn shelf(root: &std::path::Path) -> Arc<Inner> {
-    Shelf::new(Some(root.to_path_buf())).inner.unwrap()
+    Shelf::new(Some(root.to_path_buf()), Heads::new(None)).inner.unwrap()
 }
 
 /// Waits until the thread of the shelf has done what it was asked.

@@ -28,6 +28,8 @@ use super::session::Session;
 pub(super) enum Piece {
     /// All of it is here.
     Whole(FetchData),
+    /// An item that was printed before.
+    Printed(Vec<u8>),
     /// Its octets are this range of the letter.
     Range(FetchData, Span),
     /// Its octets were made for it.
@@ -73,9 +75,8 @@ impl Session {
             self.tell_vanished(set, since)?;
         }
         let since = since.unwrap_or(0);
-        if items.iter().all(is_known) {
-            self.fetch_known(&places, &items, since).await?;
-            return Ok(StatusText::default());
+        if items.iter().all(|item| is_known(item) || *item == FetchItem::Envelope) {
+            return self.fetch_known(&places, &items, since).await;
         }
         let seen = self.mark_seen(&places, &items, since).await;
         let mut worst: Option<Failure> = None;
@@ -112,17 +113,22 @@ impl Session {
         Ok(())
     }
 
-    /// Answers from the letters' records alone: nothing is opened, nothing can fail, and nobody is
-    /// waited for but the client.
+    /// Answers from the letters' records and heads: only a letter whose head nobody has kept is
+    /// opened, and nobody is waited for but the client.
     async fn fetch_known(
         &mut self,
         places: &[(usize, usize)],
         items: &[FetchItem],
         since: u64,
-    ) -> Result<(), Failure> {
+    ) -> Outcome {
+        let mut worst: Option<Failure> = None;
+        let mailbox = self.selected()?.mailbox.clone();
+        let mut heads =
+            items.contains(&FetchItem::Envelope).then(|| self.shared.mailboxes.heads(&mailbox));
         for &(mut from, to) in places {
             while from < to && !self.is_over() {
                 let end = to.min(from + limits::LETTERS_PER_TURN);
+                let mut unknown = None;
                 let selected = self.selected.as_ref().ok_or_else(|| Failure::bad("no mailbox"))?;
                 let now = selected.mailbox.view();
                 let same = now.is_same(&selected.view);
@@ -130,14 +136,24 @@ impl Session {
                 // Neighbours mostly have the same flags: these are put together once.
                 let mut last = None;
                 let ones = (from..end).filter_map(|place| selected.at(place));
+                from = end;
                 for one in ones.filter(|one| one.letter.modseq > since) {
                     let letter = match same {
                         true => one.letter,
                         false => now.letter(one.letter.uid).unwrap_or(one.letter),
                     };
+                    let head = heads.as_mut().map(|heads| heads.get(&letter));
+                    if let Some(None) = head {
+                        unknown = Some(one);
+                        break;
+                    }
                     machine.fetch_begin(one.sequence);
                     for item in items {
                         match item {
+                            FetchItem::Envelope => {
+                                let head = head.flatten();
+                                machine.fetch_printed(head.map_or(b"ENVELOPE NIL", |h| h.envelope));
+                            }
                             FetchItem::Flags => {
                                 let recent = selected.is_recent(letter.uid);
                                 let key = (letter.flags, letter.keywords, recent);
@@ -153,13 +169,25 @@ impl Session {
                         }
                     }
                     machine.fetch_end();
+                    if machine.pending_output() > limits::OUTPUT {
+                        from = one.place() + 1;
+                        break;
+                    }
                 }
-                from = end;
+                if let Some(one) = unknown {
+                    from = one.place() + 1;
+                    if let Err(failure) = self.fetch_letter(one, items, false).await {
+                        worst = Some(failure);
+                    }
+                }
                 self.pace().await;
-                tokio::task::yield_now().await;
+                if unknown.is_none() {
+                    tokio::task::yield_now().await;
+                }
             }
         }
-        Ok(())
+        // RFC 2180 §4.1.3: the others have been answered.
+        worst.map_or_else(|| Ok(StatusText::default()), Err)
     }
 
     /// Sets `\Seen` on those letters whose bodies are asked for without PEEK. Tells which; a
@@ -240,6 +268,7 @@ impl Session {
         for piece in pieces {
             match piece {
                 Piece::Whole(data) => self.machine().fetch_item(&data),
+                Piece::Printed(item) => self.machine().fetch_printed(&item),
                 Piece::Range(data, span) => {
                     self.machine().fetch_item(&data);
                     if let Some(content) = &sources.content {
@@ -282,6 +311,9 @@ impl Session {
             | FetchItem::EmailId
             | FetchItem::SaveDate => known_piece(item, letter),
             FetchItem::Envelope => {
+                if let Some(known) = self.shared.mailboxes.envelope(mailbox, letter) {
+                    return Ok(Piece::Printed(known));
+                }
                 let envelope = self.envelope(mailbox, letter, sources).await?;
                 FetchData::Envelope(Box::new(envelope))
             }
@@ -338,11 +370,15 @@ impl Session {
                 Some(known) => sources.structure = Some(Arc::new(known)),
                 None => {
                     let header = sources.header(mailbox, letter)?;
-                    return Ok(Envelope::of_header(&header).to_wire());
+                    let envelope = Envelope::of_header(&header);
+                    self.shared.mailboxes.keep_head(mailbox, letter, &envelope);
+                    return Ok(envelope.to_wire());
                 }
             }
         }
-        Ok(self.structure(mailbox, letter, sources).await?.envelope.to_wire())
+        let structure = self.structure(mailbox, letter, sources).await?;
+        self.shared.mailboxes.keep_head(mailbox, letter, &structure.envelope);
+        Ok(structure.envelope.to_wire())
     }
 
     pub(super) async fn structure(

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mailbox::{Field, Flags, Keyword, Letter, Mailbox, Mailboxes, Query, RuledOut, UidSet};
+use mailbox::{
+    Field, Flags, Head, HeadReader, Keyword, Letter, Mailbox, Mailboxes, Query, RuledOut, UidSet,
+};
 use message::date::DateTime;
 use message::scan::Structure;
 use message::search::Needle;
@@ -199,6 +201,8 @@ struct Reads<'a> {
     known: UidSet,
     /// The search looks for words.
     learns: bool,
+    /// Where it looks for what the heads of letters tell.
+    heads: Option<HeadReader>,
     /// Letters read.
     count: usize,
 }
@@ -215,6 +219,7 @@ impl<'a> Reads<'a> {
                 .unwrap_or_default(),
             known: if learns { mailboxes.words_known(mailbox) } else { UidSet::new() },
             learns,
+            heads: test.asks_heads().then(|| mailboxes.heads(mailbox)),
             count: 0,
         }
     }
@@ -223,8 +228,17 @@ impl<'a> Reads<'a> {
         if self.ruled_out.contains(one.letter.uid) {
             return false;
         }
-        if let Some(known) = test.without_reading(selected, &one) {
+        if let Some(known) = test.without_reading(selected, &one, None) {
             return known;
+        }
+        let mut headless = false;
+        if let Some(heads) = &mut self.heads {
+            let head = heads.get(&one.letter);
+            headless = head.is_none();
+            let known = head.and_then(|head| test.without_reading(selected, &one, Some(&head)));
+            if let Some(known) = known {
+                return known;
+            }
         }
         self.count += 1;
         let mut reading = Reading {
@@ -242,6 +256,9 @@ impl<'a> Reads<'a> {
             reading.text();
         }
         let found = test.with_reading(selected, &one, &mut reading);
+        if let Some(structure) = reading.structure.as_ref().filter(|_| headless) {
+            self.mailboxes.keep_head(self.mailbox, &one.letter, &structure.envelope);
+        }
         if let Some(text) = reading.text.filter(|text| learns && text.is_whole) {
             let words = (text.header.as_str(), text.body.as_str());
             self.mailboxes.learn_words(self.mailbox, &one.letter, words);
@@ -391,6 +408,10 @@ fn prepare(key: &SearchKey, terms: &Terms<'_>) -> Result<Test, Failure> {
     })
 }
 
+fn is_subject(name: &str) -> bool {
+    name.eq_ignore_ascii_case("Subject")
+}
+
 fn field_name(field: &SearchField) -> String {
     field.name().to_owned()
 }
@@ -403,6 +424,19 @@ impl Test {
             Test::And(tests) => tests.iter().any(Test::reads_text),
             Test::Or(left, right) => left.reads_text() || right.reads_text(),
             Test::Not(test) => test.reads_text(),
+            _ => false,
+        }
+    }
+
+    /// Whether the heads of letters may decide it.
+    fn asks_heads(&self) -> bool {
+        match self {
+            Test::Sent(..) => true,
+            // RFC 3501 §6.4.4: an empty string asks whether there is such a field at all.
+            Test::Header(name, wanted) => is_subject(name) && !wanted.is_empty(),
+            Test::And(tests) => tests.iter().any(Test::asks_heads),
+            Test::Or(left, right) => left.asks_heads() || right.asks_heads(),
+            Test::Not(test) => test.asks_heads(),
             _ => false,
         }
     }
@@ -423,14 +457,19 @@ impl Test {
     }
 
     /// The answer, if it does not take reading the letter.
-    fn without_reading(&self, selected: &Selected, one: &Numbered) -> Option<bool> {
+    fn without_reading(
+        &self,
+        selected: &Selected,
+        one: &Numbered,
+        head: Option<&Head<'_>>,
+    ) -> Option<bool> {
         let letter = &one.letter;
         Some(match self {
             Test::All => true,
             Test::And(tests) => {
                 let mut all = Some(true);
                 for test in tests {
-                    match test.without_reading(selected, one) {
+                    match test.without_reading(selected, one, head) {
                         Some(false) => return Some(false),
                         Some(true) => {}
                         None => all = None,
@@ -439,15 +478,17 @@ impl Test {
                 return all;
             }
             Test::Or(left, right) => {
-                let left = left.without_reading(selected, one);
-                let right = right.without_reading(selected, one);
+                let left = left.without_reading(selected, one, head);
+                let right = right.without_reading(selected, one, head);
                 return match (left, right) {
                     (Some(true), _) | (_, Some(true)) => Some(true),
                     (Some(false), Some(false)) => Some(false),
                     _ => None,
                 };
             }
-            Test::Not(test) => return test.without_reading(selected, one).map(|found| !found),
+            Test::Not(test) => {
+                return test.without_reading(selected, one, head).map(|found| !found);
+            }
             Test::Sequence(set) => set.contains(one.sequence.get()),
             Test::Uid(set) => set.contains(letter.uid.get()),
             Test::Flag(flags) => letter.flags.contains(*flags),
@@ -464,13 +505,20 @@ impl Test {
             Test::Nothing => false,
             // RFC 3501 §6.4.4: TEXT and BODY with an empty string match every letter.
             Test::Body(wanted) | Test::Text(wanted) if wanted.lower.is_empty() => true,
-            Test::Sent(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => return None,
+            Test::Sent(order, date) => {
+                let (year, month, day) = head?.sent?;
+                compares(*order, Date::new(year, month, day), *date)
+            }
+            Test::Header(name, wanted) if is_subject(name) && !wanted.is_empty() => {
+                head?.subject.contains(wanted.as_str())
+            }
+            Test::Header(..) | Test::Body(_) | Test::Text(_) => return None,
         })
     }
 
     /// The answer, reading what is needed.
     fn with_reading(&self, selected: &Selected, one: &Numbered, reading: &mut Reading<'_>) -> bool {
-        if let Some(known) = self.without_reading(selected, one) {
+        if let Some(known) = self.without_reading(selected, one, None) {
             return known;
         }
         match self {

@@ -69,6 +69,11 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
+    /// Its place in the view, counted from 0.
+    pub(super) fn place(&self) -> usize {
+        usize::try_from(self.sequence.get()).unwrap_or(usize::MAX) - 1
+    }
+
     /// The number that the client wants.
     pub(super) fn number(&self, numbering: Numbering) -> u32 {
         match numbering {

@@ -206,7 +206,7 @@ impl Session {
     /// Lets the client read what it has been sent, if that is much.
     pub(super) async fn pace(&mut self) {
         if self.machine().pending_output() > limits::OUTPUT {
-            self.driver.drain(limits::OUTPUT).await;
+            self.driver.drain(limits::OUTPUT / 2).await;
         }
     }
 

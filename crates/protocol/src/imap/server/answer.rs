@@ -46,6 +46,14 @@ impl Server {
         };
     }
 
+    /// One item of FETCH that was printed before, its name included.
+    pub fn fetch_printed(&mut self, item: &[u8]) {
+        if self.out.last() != Some(b'(') {
+            self.out.byte(b' ');
+        }
+        self.out.raw(item);
+    }
+
     /// Octets of a streamed item. More than were announced are cut off.
     pub fn fetch_chunk(&mut self, octets: &[u8]) {
         let most = usize::try_from(self.owed).unwrap_or(usize::MAX).min(octets.len());
