@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bench;
+mod bulk;
 mod clocks;
 mod cluster;
 mod crash;
