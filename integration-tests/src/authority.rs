@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 
 use crate::address::Address;
@@ -37,6 +38,17 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a host name");
         params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
         params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+        let signed = params.signed_by(&pair, &self.issuer).expect("a certificate can be signed");
+        (signed.pem(), pair.serialize_pem())
+    }
+
+    /// A certificate of a person, which names a mailbox, and its key, PEM.
+    pub fn sign_person(&self, mailbox: &str) -> (String, String) {
+        let pair = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names, no fault");
+        let name = mailbox.try_into().expect("ASCII");
+        params.subject_alt_names.push(SanType::Rfc822Name(name));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let signed = params.signed_by(&pair, &self.issuer).expect("a certificate can be signed");
         (signed.pem(), pair.serialize_pem())
     }

@@ -57,7 +57,7 @@ const TABLE: &[Row] = &[
         3,
         "auth",
         "directory disk net protocol service",
-        "getrandom hmac serde serde_json sha2 subtle tokio tracing",
+        "base64 getrandom hmac serde serde_json sha2 subtle tokio tracing",
     ),
     row(3, "msa", "directory disk message net protocol service", "tokio tracing"),
     row(
@@ -82,8 +82,8 @@ const TABLE: &[Row] = &[
         4,
         "posthaste",
         "auth directory disk mailbox mda message msa mta mua net protocol queue service sieve",
-        "aws-lc-rs base64 bytes clap getrandom hickory-server rcgen rustix rustls serde serde_json \
-         tokio toml tracing",
+        "aws-lc-rs base64 bytes clap getrandom hickory-server mimalloc rcgen rustix rustls serde \
+         serde_json tokio toml tracing",
     ),
     // Only its simulations and fuzz targets link anything of ours.
     row(

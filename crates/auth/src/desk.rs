@@ -10,6 +10,7 @@ use crate::{
     pool::{Full, Pool},
     remembered::Remembered,
     throttle::Throttle,
+    tokens::{Tokens, Worthless},
 };
 use directory::{
     APP_USE_FILE, Account, AppUses, PasswordVerifier, Renewing, RenewingVerifiers, Snapshot,
@@ -18,7 +19,7 @@ use disk::RealDisk;
 use net::{Clock, ipc::Responder};
 use protocol::{
     ipc::{Cancelled, Granted, LoginAnswer, LoginCall, Opaque, Start},
-    sasl::{self, ChannelBinding, Mechanism, PasswordClaim, ScramVerifier},
+    sasl::{self, ChannelBinding, Mechanism, PasswordClaim, ScramVerifier, TokenClaim},
 };
 use service::{ConfigHandle, Counter, Fatal, Metrics, Paths, config::CleartextAuth};
 use std::{
@@ -44,6 +45,7 @@ pub(crate) struct Desk {
     directory: Arc<Renewing>,
     verifiers: Arc<RenewingVerifiers>,
     pool: Pool,
+    tokens: Tokens,
     state: Mutex<State>,
     counts: Counts,
     /// Where the last uses of app passwords are written.
@@ -83,6 +85,7 @@ impl Desk {
         let uses = AppUses::load(&RealDisk, &uses_at);
         let number = |name: &str| metrics.counter(name);
         Ok(Self {
+            tokens: Tokens::new(clock.clone(), config.clone()),
             clock,
             config,
             directory,
@@ -126,7 +129,7 @@ impl Desk {
         let Ok(nonce) = nonce() else { return busy() };
         let server = sasl::Server::new(mechanism, binding, nonce);
         let initial = start.initial.clone();
-        let exchange = Exchange { server, start, name: None };
+        let exchange = Exchange { server, start, name: None, has_failed: false };
         self.advance(exchange, initial.as_ref().map(Opaque::as_bytes)).await
     }
 
@@ -165,6 +168,11 @@ impl Desk {
                     Err(name) => self.refused(&exchange.start, &name),
                 }
             }
+            Ok(sasl::Step::CheckToken(claim)) => self.check_token(exchange, claim).await,
+            Ok(sasl::Step::CheckConnection { authzid }) => {
+                self.check_connection(&exchange.start, authzid.as_deref())
+            }
+            Ok(sasl::Step::Refused) if exchange.has_failed => LoginAnswer::Refused,
             // It is not asked for twice.
             Ok(sasl::Step::Refused | sasl::Step::FindVerifier { .. }) => {
                 let name = exchange.name.unwrap_or_default();
@@ -243,6 +251,43 @@ impl Desk {
             }
             Ok((None, _)) => self.answer(start, found, None),
             Err(Full) => self.later(start, Some(&name), CHECKS_RETRY),
+        }
+    }
+
+    /// Finds out what a token is worth. One who shows a bad one hears why before the no.
+    async fn check_token(&self, mut exchange: Exchange, claim: TokenClaim) -> LoginAnswer {
+        let start = exchange.start.clone();
+        let found = match self.tokens.owner(&claim.token).await {
+            Ok(owner) => self.acting_as(&owner, claim.authzid.as_deref()),
+            Err(why @ Worthless::Unknown(_)) => {
+                tracing::warn!("{why}");
+                return LoginAnswer::Unavailable {};
+            }
+            Err(why @ Worthless::Refused(_)) => {
+                tracing::info!(peer = ?start.peer, "{why}");
+                Err(claim.authzid.unwrap_or_default())
+            }
+        };
+        match found {
+            Ok(account) => self.granted(&start, &account, None),
+            Err(name) => {
+                self.refused(&start, &name);
+                exchange.has_failed = true;
+                match exchange.server.token_refused(&self.tokens.hint()) {
+                    Ok(sasl::Step::Challenge(why)) => self.keep(exchange, why),
+                    _ => LoginAnswer::Refused,
+                }
+            }
+        }
+    }
+
+    /// RFC 4422 appendix A: the client's certificate names a mailbox, which is the account. One who
+    /// says as whom to act must be that account.
+    fn check_connection(&self, start: &Start, authzid: Option<&str>) -> LoginAnswer {
+        let mut proven = start.client_mailboxes.iter().filter(|mailbox| mailbox.contains('@'));
+        match proven.find_map(|mailbox| self.acting_as(mailbox, authzid).ok()) {
+            Some(account) if start.secure => self.granted(start, &account, None),
+            _ => self.refused(start, authzid.unwrap_or_default()),
         }
     }
 

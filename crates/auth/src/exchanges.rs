@@ -14,6 +14,8 @@ pub(crate) struct Exchange {
     pub(crate) start: Start,
     /// The name that is being proven, once it is known.
     pub(crate) name: Option<String>,
+    /// It has failed and been counted; the client only has to hear it.
+    pub(crate) has_failed: bool,
 }
 
 /// The table.

@@ -2,7 +2,8 @@
 //!
 //! It serves the role `login` on `run/auth.sock`: other agents bring SASL messages, it answers with
 //! challenges, yes or no. Passwords are checked on a bounded pool ([`pool`]), attempts are counted
-//! ([`throttle`]), good logins are remembered for minutes ([`remembered`]).
+//! ([`throttle`]), good logins are remembered for minutes ([`remembered`]). What a token is worth
+//! is asked of the authorization server of the configuration ([`tokens`]), if there is one.
 //!
 //! What it is not: it opens no port to the network, reads no mail and changes no passwords. When it
 //! is away, mail goes on; only logins wait.
@@ -18,6 +19,7 @@ mod remembered;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod tokens;
 
 use desk::{Desk, Tools};
 use directory::{LoadError, Renewing, RenewingVerifiers};

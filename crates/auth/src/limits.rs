@@ -53,3 +53,16 @@ pub const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 
 /// How often the directory's files are looked at when nobody logs in.
 pub const LOOK: Duration = Duration::from_secs(10);
+
+/// Questions to the authorization server at once; further ones wait for their turn.
+pub const TOKEN_QUESTIONS: usize = 16;
+
+/// How long one such question may take, waiting included: well below what the agents grant `auth`.
+pub const TOKEN_QUESTION: Duration = Duration::from_secs(10);
+
+/// Good tokens that are remembered.
+pub const TOKENS_REMEMBERED: usize = 4_096;
+
+/// How long a good token is remembered, if it lasts so long: after that time at the latest one that
+/// was taken back counts no more.
+pub const TOKENS_REMEMBERED_FOR: Duration = Duration::from_secs(60);

@@ -66,6 +66,7 @@ fn start(mechanism: &str, initial: Option<&[u8]>) -> Start {
         secure: true,
         tls_exporter: Some(Opaque(vec![7; 32])),
         tls_server_end_point: None,
+        client_mailboxes: Vec::new(),
     }
 }
 
@@ -286,4 +287,45 @@ async fn a_flood_of_names_is_bounded_and_the_rest_put_off() {
         refused += usize::from(asked.await.unwrap() == LoginAnswer::Refused);
     }
     assert_eq!(refused, limits::CHECKS_WAITING);
+}
+
+#[tokio::test]
+async fn a_certificate_opens_the_account_that_it_names_and_no_other() {
+    let world = world();
+    let with = |mailboxes: &[&str], authzid: &str| Start {
+        client_mailboxes: mailboxes.iter().map(|it| (*it).to_owned()).collect(),
+        ..start("EXTERNAL", Some(authzid.as_bytes()))
+    };
+    for (mailboxes, authzid) in [
+        (&["alice@red.test"][..], ""),
+        (&["alice@red.test"], "alice"),
+        (&["eve@blue.test", "Alice@RED.test"], "alice@red.test"),
+    ] {
+        let answer = world.desk.start(with(mailboxes, authzid)).await;
+        assert_eq!(account(&answer), "alice@red.test");
+    }
+    for (mailboxes, authzid) in [
+        (&[][..], "alice"),
+        (&["eve@red.test"], ""),
+        (&["eve@red.test"], "alice@red.test"),
+        (&["alice@red.test"], "eve@red.test"),
+        // A name without a domain is nobody's mailbox.
+        (&["alice"], ""),
+    ] {
+        assert_eq!(world.desk.start(with(mailboxes, authzid)).await, LoginAnswer::Refused);
+    }
+}
+
+#[tokio::test]
+async fn without_an_authorization_server_a_token_is_refused_after_a_word_why() {
+    let world = world();
+    let message = b"n,a=alice@red.test,\x01auth=Bearer abc\x01\x01";
+    let LoginAnswer::Challenge { exchange, data } =
+        world.desk.start(start("OAUTHBEARER", Some(message))).await
+    else {
+        panic!("no challenge");
+    };
+    assert_eq!(data.as_bytes(), br#"{"status":"invalid_token"}"#);
+    assert_eq!(world.desk.step(exchange, b"\x01").await, LoginAnswer::Refused);
+    assert_eq!(world.metrics.snapshot().get("logins_refused"), Some(&1), "counted once");
 }

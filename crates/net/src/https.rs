@@ -1,6 +1,8 @@
-//! Fetches one small document over HTTPS: what MTA-STS asks for (RFC 8461 §3.3). One request, no
-//! redirects, no cookies, a bound on everything. Not a web client.
+//! Asks a web server for one small text: what MTA-STS asks for (RFC 8461 §3.3), what a token is
+//! worth (RFC 7662 §2). One request, no redirects, no cookies, a bound on everything. Not a web
+//! client.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,6 +22,21 @@ pub struct Document<'a> {
     pub path: &'a str,
 }
 
+/// A form that is handed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    /// The host, for the certificate.
+    pub host: &'a str,
+    /// Host and port, for the Host field.
+    pub authority: &'a str,
+    /// The path with its first slash.
+    pub path: &'a str,
+    /// The value of the Authorization field; `None`: there is none.
+    pub authorization: Option<&'a str>,
+    /// The fields, encoded as `application/x-www-form-urlencoded`.
+    pub fields: &'a str,
+}
+
 /// Fetches a document from one of these addresses: the first that takes the connection.
 ///
 /// # Errors
@@ -30,37 +47,71 @@ pub async fn get(
     client: &tls::Client,
     clock: &Clock,
 ) -> Result<String, String> {
-    match clock.timeout(HTTPS_TOTAL, fetch(document, addresses, client, clock)).await {
+    let Document { host, path } = document;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: posthaste\r\nAccept: text/plain\r\n\
+         Connection: close\r\n\r\n"
+    );
+    within(ask(host, &request, addresses, Some(client), clock), clock).await
+}
+
+/// Hands in a form at one of these addresses, under TLS where there is a client for it, and gives
+/// the answer, which must be 200.
+///
+/// # Errors
+/// One sentence.
+pub async fn post(
+    form: Form<'_>,
+    addresses: &[SocketAddr],
+    client: Option<&tls::Client>,
+    clock: &Clock,
+) -> Result<String, String> {
+    let Form { host, authority, path, authorization, fields } = form;
+    let authorization =
+        authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: posthaste\r\n\
+         Accept: application/json\r\n{authorization}\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{fields}",
+        fields.len()
+    );
+    within(ask(host, &request, addresses, client, clock), clock).await
+}
+
+async fn within(
+    asking: impl Future<Output = Result<String, String>>,
+    clock: &Clock,
+) -> Result<String, String> {
+    match clock.timeout(HTTPS_TOTAL, asking).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!("no answer within {} s", HTTPS_TOTAL.as_secs())),
     }
 }
 
-async fn fetch(
-    Document { host, path }: Document<'_>,
+async fn ask(
+    host: &str,
+    request: &str,
     addresses: &[SocketAddr],
-    client: &tls::Client,
+    client: Option<&tls::Client>,
     clock: &Clock,
 ) -> Result<String, String> {
-    let name = tls::PeerName::new(host).map_err(|name| format!("{name} is not a host name"))?;
     let mut failed = "the host has no address".to_owned();
     let outgoing = Outgoing { source: None, timeout: Duration::from_secs(10) };
     for address in addresses.iter().take(4) {
-        let stream = match connect::tcp(*address, outgoing, clock).await {
+        let mut stream = match connect::tcp(*address, outgoing, clock).await {
             Ok(stream) => stream,
             Err(error) => {
                 failed = format!("{address}: {error}");
                 continue;
             }
         };
-        let (mut stream, _) = client
-            .connect(stream, &name, clock)
-            .await
-            .map_err(|error| format!("{address}: {error}"))?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: posthaste\r\nAccept: text/plain\r\n\
-             Connection: close\r\n\r\n"
-        );
+        if let Some(client) = client {
+            let name =
+                tls::PeerName::new(host).map_err(|name| format!("{name} is not a host name"))?;
+            let secured = client.connect(stream, &name, clock).await;
+            (stream, _) = secured.map_err(|error| format!("{address}: {error}"))?;
+        }
         let broken = |error: std::io::Error| format!("{address}: {error}");
         stream.write_all(request.as_bytes()).await.map_err(broken)?;
         stream.flush().await.map_err(broken)?;

@@ -14,6 +14,7 @@ pub mod ipc;
 pub mod limits;
 pub mod listen;
 mod longpath;
+mod mailboxes;
 mod named;
 pub mod nameserver;
 pub mod network;

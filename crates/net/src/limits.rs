@@ -109,3 +109,6 @@ pub const PROXY_WAIT: Duration = Duration::from_secs(5);
 
 /// Connections of proxies at once of which it is not known yet for whom they are.
 pub const PROXIED: usize = 256;
+
+/// Mailboxes of one client certificate that are looked at: people have a handful of addresses.
+pub const CLIENT_MAILBOXES: usize = 16;

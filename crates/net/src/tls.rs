@@ -13,6 +13,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tokio::sync::Semaphore;
@@ -21,6 +23,7 @@ use crate::clock::Clock;
 use crate::dane;
 use crate::dns::Tlsa;
 use crate::limits::{HANDSHAKE, HANDSHAKES};
+use crate::mailboxes;
 use crate::stream::Stream;
 
 /// The server side: one certificate that can be replaced while connections go on. Clones share it.
@@ -30,15 +33,28 @@ pub struct Server {
 }
 
 struct Shared {
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Arc<Current>>,
     /// Outlives reloads, so that big senders, which keep tickets, resume across them.
     ticketer: Arc<dyn rustls::server::ProducesTickets>,
+}
+
+/// What the next handshake is taken with.
+struct Current {
+    config: Arc<ServerConfig>,
+    /// Whose certificates clients may log in with, if with any.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// A certificate that was read and found usable, ready to be put to use.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     key: Arc<CertifiedKey>,
+}
+
+/// Authorities whose certificates clients may show, to log in with them.
+#[derive(Clone, Debug)]
+pub struct ClientAuthorities {
+    verifier: Arc<dyn ClientCertVerifier>,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -157,19 +173,35 @@ impl Server {
     /// # Errors
     /// When the system has no randomness for the ticket keys.
     pub fn new(certificate: &Certificate) -> Result<Self, CertificateError> {
+        Self::with_clients(certificate, None)
+    }
+
+    /// The same; clients are asked for a certificate of `clients`, and may come without one.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn with_clients(
+        certificate: &Certificate,
+        clients: Option<&ClientAuthorities>,
+    ) -> Result<Self, CertificateError> {
         let unusable = |e: rustls::Error| CertificateError::Unusable(e.to_string());
         let ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
-        let current = RwLock::new(server_config(certificate, &ticketer)?);
+        let current = RwLock::new(current(certificate, clients, &ticketer)?);
         Ok(Server { shared: Arc::new(Shared { current, ticketer }) })
     }
 
-    /// Shows `certificate` from the next handshake on; open connections go on with the old one.
+    /// Shows `certificate` and asks for those of `clients` from the next handshake on; open
+    /// connections go on with the old ones.
     ///
     /// # Errors
     /// When rustls refuses it; the old one stays.
-    pub fn replace(&self, certificate: &Certificate) -> Result<(), CertificateError> {
-        let config = server_config(certificate, &self.shared.ticketer)?;
-        *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+    pub fn replace(
+        &self,
+        certificate: &Certificate,
+        clients: Option<&ClientAuthorities>,
+    ) -> Result<(), CertificateError> {
+        let fresh = current(certificate, clients, &self.shared.ticketer)?;
+        *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
@@ -182,8 +214,9 @@ impl Server {
         stream: Stream,
         clock: &Clock,
     ) -> Result<(Stream, TlsFacts), HandshakeError> {
-        let config =
+        let current =
             Arc::clone(&self.shared.current.read().unwrap_or_else(PoisonError::into_inner));
+        let config = Arc::clone(&current.config);
         let handshake = async {
             let _permit = HANDSHAKE_PERMITS.acquire().await;
             tokio_rustls::TlsAcceptor::from(config).accept(stream).await
@@ -197,23 +230,83 @@ impl Server {
         let mut facts = facts(connection);
         facts.sni = connection.server_name().map(str::to_owned);
         facts.exporter = exporter(connection);
+        facts.client_mailboxes = current.proven(connection.peer_certificates(), unix_time(clock));
         Ok((Stream::Tls(Box::new(tls.into())), facts))
     }
 }
 
-fn server_config(
+impl Current {
+    /// The mailboxes of the client's certificate. It is verified again: a resumed session, whose
+    /// ticket brings the chain along, has verified nothing since.
+    fn proven(&self, chain: Option<&[CertificateDer<'static>]>, now: UnixTime) -> Vec<String> {
+        let Some((verifier, (own, others))) =
+            self.clients.as_ref().zip(chain.and_then(<[_]>::split_first))
+        else {
+            return Vec::new();
+        };
+        match verifier.verify_client_cert(own, others, now) {
+            Ok(_) => mailboxes::of(own),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl ClientAuthorities {
+    /// Reads the authorities from a PEM file.
+    ///
+    /// # Errors
+    /// When it cannot be read, holds none, or one that cannot be used.
+    pub fn from_file(path: &Path) -> Result<Self, CertificateError> {
+        let mut store = RootCertStore::empty();
+        add_from(path, &mut store)?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|e| CertificateError::Malformed(path.to_owned(), e.to_string()))?;
+        Ok(ClientAuthorities { verifier })
+    }
+}
+
+fn current(
     certificate: &Certificate,
+    clients: Option<&ClientAuthorities>,
     ticketer: &Arc<dyn rustls::server::ProducesTickets>,
-) -> Result<Arc<ServerConfig>, CertificateError> {
+) -> Result<Arc<Current>, CertificateError> {
     let resolver = rustls::sign::SingleCertAndKey::from(Arc::clone(&certificate.key));
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|e| CertificateError::Unusable(e.to_string()))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+        .map_err(|e| CertificateError::Unusable(e.to_string()))?;
+    let clients = clients.map(|authorities| Arc::clone(&authorities.verifier));
+    let builder = match &clients {
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
     // Big senders give up on servers whose tickets do not resume: stateless ones, for 1.2 and 1.3.
     config.ticketer = Arc::clone(ticketer);
-    Ok(Arc::new(config))
+    Ok(Arc::new(Current { config: Arc::new(config), clients }))
+}
+
+/// Adds the certificates of a PEM file.
+fn add_from(path: &Path, store: &mut RootCertStore) -> Result<(), CertificateError> {
+    let pem = std::fs::read(path).map_err(|e| CertificateError::Unreadable(path.to_owned(), e))?;
+    let malformed = |why: String| CertificateError::Malformed(path.to_owned(), why);
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|e| malformed(e.to_string()))?;
+    if certificates.is_empty() {
+        return Err(malformed("it holds no BEGIN CERTIFICATE block".to_owned()));
+    }
+    for certificate in certificates {
+        store.add(certificate).map_err(|e| malformed(e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The clock's time as rustls has it.
+fn unix_time(clock: &Clock) -> UnixTime {
+    let seconds = u64::try_from(clock.now().as_seconds()).unwrap_or(0);
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
 }
 
 impl Roots {
@@ -230,18 +323,7 @@ impl Roots {
         }
         store.add_parsable_certificates(native.certs);
         if let Some(path) = extra {
-            let pem = std::fs::read(path)
-                .map_err(|e| CertificateError::Unreadable(path.to_owned(), e))?;
-            let malformed = |why: String| CertificateError::Malformed(path.to_owned(), why);
-            let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-                .collect::<Result<_, _>>()
-                .map_err(|e| malformed(e.to_string()))?;
-            if certificates.is_empty() {
-                return Err(malformed("it holds no BEGIN CERTIFICATE block".to_owned()));
-            }
-            for certificate in certificates {
-                store.add(certificate).map_err(|e| malformed(e.to_string()))?;
-            }
+            add_from(path, &mut store)?;
         }
         Ok(Roots { store: Arc::new(store) })
     }
@@ -313,8 +395,7 @@ impl Client {
             _ => None,
         };
         facts.exporter = exporter(connection);
-        let seconds = u64::try_from(clock.now().as_seconds()).unwrap_or(0);
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let now = unix_time(clock);
         // Asked afterwards, not in a verifier: a resumed session verifies nothing, and one verifier
         // per connection would cost the shared tickets.
         facts.verified = match &self.dane {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use net::tls::{Certificate, Roots};
+use net::tls::{Certificate, ClientAuthorities, Roots};
 use serde_json::json;
 use service::Exit;
 use service::config::{Config, Fault, load};
@@ -76,6 +76,16 @@ fn named_files(config: &Config) -> Vec<Fault> {
         && let Err(error) = Roots::load(Some(roots))
     {
         say("tls.extra_roots_file", error.to_string());
+    }
+    if let Some(file) = &config.tls.client_authorities_file
+        && let Err(error) = ClientAuthorities::from_file(file)
+    {
+        say("tls.client_authorities_file", error.to_string());
+    }
+    if let Some(file) = &config.oauth.client_secret_file
+        && let Err(error) = std::fs::File::open(file)
+    {
+        say("oauth.client_secret_file", format!("cannot read {}: {error}", file.display()));
     }
     if let Some(file) = &config.mta.smarthost_password_file
         && let Err(error) = std::fs::File::open(file)

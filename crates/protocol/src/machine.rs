@@ -63,6 +63,9 @@ pub struct TlsFacts {
     pub verified: Verification,
     /// Keying material for channel binding, label `EXPORTER-Channel-Binding` (RFC 9266).
     pub exporter: Option<[u8; 32]>,
+    /// The mailboxes that the client has proven with its certificate: rfc822Name, in the order
+    /// found (RFC 5280 §4.2.1.6). Only a server that asks for certificates fills it in.
+    pub client_mailboxes: Vec<String>,
     /// The hash of our certificate for `tls-server-end-point` (RFC 5929 §4), if we know it.
     pub server_end_point: Option<Vec<u8>>,
 }

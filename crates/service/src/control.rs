@@ -202,16 +202,18 @@ impl Control {
 
     /// Renews the certificate of `server` with each reload.
     pub(crate) fn renew_certificate(&self, server: &tls::Server) {
-        let server = server.clone();
+        let (server, agent) = (server.clone(), self.shared.agent);
         self.on_reload(move |config| {
             let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
                 return Ok(Box::new(|| {}));
             };
             let fresh =
                 tls::Certificate::from_files(certificate, key).map_err(|e| e.to_string())?;
+            let clients = crate::daemon::client_authorities(config, agent)
+                .map_err(|error| error.to_string())?;
             let server = server.clone();
             Ok(Box::new(move || {
-                if let Err(error) = server.replace(&fresh) {
+                if let Err(error) = server.replace(&fresh, clients.as_ref()) {
                     tracing::error!(%error, "the new certificate is refused; the old one stays");
                 }
             }))

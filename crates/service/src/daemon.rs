@@ -123,7 +123,7 @@ where
     let mut boot = Boot {
         agent,
         trail: Trail::open(&paths.trail(), agent.as_str(), &clock, now.trail.keep)?,
-        tls: server_tls(&now)?,
+        tls: server_tls(&now, agent)?,
         config,
         paths,
         clock,
@@ -410,7 +410,7 @@ pub fn lock(paths: &Paths, name: &str) -> Result<File, Fatal> {
     Ok(file)
 }
 
-fn server_tls(config: &Config) -> Result<Option<tls::Server>, Fatal> {
+fn server_tls(config: &Config, agent: AgentName) -> Result<Option<tls::Server>, Fatal> {
     let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
         return Ok(None);
     };
@@ -418,7 +418,23 @@ fn server_tls(config: &Config) -> Result<Option<tls::Server>, Fatal> {
         Fatal::configuration(format!("{error}; correct tls.certificate and tls.key"))
     };
     let read = tls::Certificate::from_files(certificate, key).map_err(wrong)?;
-    tls::Server::new(&read).map(Some).map_err(wrong)
+    let clients = client_authorities(config, agent).map_err(|error| {
+        Fatal::configuration(format!("{error}; correct tls.client_authorities_file"))
+    })?;
+    tls::Server::with_clients(&read, clients.as_ref()).map(Some).map_err(wrong)
+}
+
+/// Whose certificates people log in with: asked for only where people do. Other systems show theirs
+/// to the MTA for reasons of their own.
+pub(crate) fn client_authorities(
+    config: &Config,
+    agent: AgentName,
+) -> Result<Option<tls::ClientAuthorities>, tls::CertificateError> {
+    let file = config.tls.client_authorities_file.as_deref();
+    match agent {
+        AgentName::Msa | AgentName::Mda => file.map(tls::ClientAuthorities::from_file).transpose(),
+        _ => Ok(None),
+    }
 }
 
 fn is_missing_ipv6(address: IpAddr, error: &net::listen::BindError) -> bool {

@@ -12,7 +12,7 @@ use protocol::ipc::{Cancel, LoginAnswer, Opaque, Role, Start, Step};
 use protocol::machine::TlsFacts;
 use protocol::sasl::{ChannelBinding, Mechanism};
 
-use crate::config::AgentName;
+use crate::config::{AgentName, OAuth};
 use crate::daemon::Context;
 use crate::limits::LOGIN;
 use crate::paths::Paths;
@@ -34,12 +34,24 @@ pub struct Door {
     pub secure: bool,
     /// What of it an exchange can be bound to.
     pub binding: ChannelBinding,
+    /// The mailboxes that the client's certificate has proven.
+    pub client_mailboxes: Vec<String>,
+    /// Whether tokens are taken besides passwords.
+    tokens: bool,
 }
 
 impl Door {
     /// A door without TLS.
     pub fn new(service: &'static str, peer: Option<IpAddr>) -> Self {
-        Door { service, peer, secure: false, binding: ChannelBinding::default() }
+        let binding = ChannelBinding::default();
+        Door { service, peer, secure: false, binding, client_mailboxes: Vec::new(), tokens: false }
+    }
+
+    /// The same with what the configuration says of tokens.
+    #[must_use]
+    pub fn taking(mut self, tokens: &OAuth) -> Self {
+        self.tokens = tokens.is_on();
+        self
     }
 
     /// The same under TLS.
@@ -47,12 +59,16 @@ impl Door {
     pub fn under_tls(mut self, facts: &TlsFacts) -> Self {
         self.secure = true;
         self.binding = ChannelBinding::of(facts);
+        self.client_mailboxes.clone_from(&facts.client_mailboxes);
         self
     }
 
     /// The mechanisms to offer at this door, where logging in is allowed at all.
     pub fn mechanisms(&self) -> impl Iterator<Item = Mechanism> {
-        Mechanism::offered(&self.binding)
+        let tokens = Mechanism::TOKEN.into_iter().filter(|_| self.tokens);
+        let known = !self.client_mailboxes.is_empty();
+        let external = known.then_some(Mechanism::External);
+        Mechanism::offered(&self.binding).chain(tokens).chain(external)
     }
 }
 
@@ -103,6 +119,7 @@ impl Logins {
             secure: door.secure,
             tls_exporter: opaque(&door.binding.tls_exporter),
             tls_server_end_point: opaque(&door.binding.tls_server_end_point),
+            client_mailboxes: door.client_mailboxes.clone(),
         };
         self.client.call(&start, LOGIN).await.map_err(|fault| Unavailable(fault.to_string()))
     }

@@ -7,6 +7,7 @@ use mailbox::AccountId;
 use net::stream::{Peer, Stream};
 use protocol::ipc::LoginAnswer;
 use protocol::machine::TlsFacts;
+use service::config::OAuth;
 use service::login::{Door, Unavailable};
 use service::trail;
 
@@ -28,6 +29,8 @@ pub(crate) struct Visitor {
     pub(crate) ip: Option<IpAddr>,
     /// Passwords may travel without TLS.
     pub(crate) cleartext: bool,
+    /// Whose tokens are taken.
+    pub(crate) oauth: OAuth,
 }
 
 /// Who has logged in.
@@ -73,13 +76,14 @@ impl Visitor {
             Peer::Inet(address) => Some(address.ip()),
             Peer::Unix { .. } | Peer::Memory => None,
         };
-        let cleartext =
-            shared.config.current().auth_without_tls.allows(ip) || matches!(peer, Peer::Memory);
-        Some((Visitor { service, ip, cleartext }, stream, facts))
+        let config = shared.config.current();
+        let cleartext = config.auth_without_tls.allows(ip) || matches!(peer, Peer::Memory);
+        let oauth = config.oauth.clone();
+        Some((Visitor { service, ip, cleartext, oauth }, stream, facts))
     }
 
     pub(crate) fn door(&self, facts: Option<&TlsFacts>) -> Door {
-        let door = Door::new(self.service, self.ip);
+        let door = Door::new(self.service, self.ip).taking(&self.oauth);
         match facts {
             Some(facts) => door.under_tls(facts),
             None => door,
@@ -125,6 +129,7 @@ impl Visitor {
                 record(event.outcome(trail::Outcome::Permanent));
                 Err(Turned::Wrong)
             }
+            Ok(LoginAnswer::Unavailable {}) => Err(Turned::Away),
             Err(unavailable) => {
                 tracing::warn!("{unavailable}");
                 Err(Turned::Away)

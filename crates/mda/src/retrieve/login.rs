@@ -30,8 +30,8 @@ impl Session {
     }
 
     fn door(&mut self) -> Door {
-        let peer = self.peer;
-        door(peer, self.machine().tls())
+        let (config, peer) = (self.shared.config.current(), self.peer);
+        door(&config, peer, self.machine().tls())
     }
 
     /// LOGIN.
@@ -142,6 +142,10 @@ impl Session {
                 self.record("", "", trail::Outcome::Permanent);
                 let text = "the name or the password is wrong";
                 Err(Failure::no(ConditionCode::AuthenticationFailed, text))
+            }
+            Ok(LoginAnswer::Unavailable {}) => {
+                let text = "logins of this kind do not work at the moment, try again later";
+                Err(Failure::no(ConditionCode::Unavailable, text))
             }
             // RFC 5530 §3: mail is safe, only logins wait.
             Err(unavailable) => {

@@ -11,6 +11,7 @@ use protocol::imap::command::Command;
 use protocol::imap::server::{CleartextLogin, Event, Options, Server, Tls};
 use protocol::imap::{Condition, StatusText, Untagged};
 use protocol::machine::TlsFacts;
+use service::config::Config;
 use service::login::Door;
 
 use super::enable::Enabled;
@@ -139,7 +140,7 @@ impl Session {
             hostname: config.hostname().to_string(),
             mechanisms: match entry {
                 Entry::Local => vec![LOCAL_MECHANISM.to_owned()],
-                _ => mechanisms(&door(ip, facts.as_ref())),
+                _ => mechanisms(&door(&config, ip, facts.as_ref())),
             },
             tls: match (facts, &shared.tls) {
                 (Some(facts), _) => Tls::Active(facts),
@@ -383,8 +384,8 @@ fn expunges_after(command: &Command) -> Expunges {
 }
 
 /// Where somebody wants to log in.
-pub(super) fn door(peer: Option<IpAddr>, facts: Option<&TlsFacts>) -> Door {
-    let door = Door::new("imap", peer);
+pub(super) fn door(config: &Config, peer: Option<IpAddr>, facts: Option<&TlsFacts>) -> Door {
+    let door = Door::new("imap", peer).taking(&config.oauth);
     match facts {
         Some(facts) => door.under_tls(facts),
         None => door,

@@ -65,6 +65,9 @@ impl Exchange {
             Ok(LoginAnswer::Later { retry_after_seconds }) => AuthAnswer::Failure(temporary(
                 format!("too many attempts, try again in {retry_after_seconds} seconds"),
             )),
+            Ok(LoginAnswer::Unavailable {}) => AuthAnswer::Failure(temporary(
+                "logins of this kind are not possible at the moment, try again later".to_owned(),
+            )),
             Err(unavailable) => {
                 tracing::warn!(%unavailable, "a login must wait");
                 let text = "logins are not possible at the moment, try again later";

@@ -16,6 +16,7 @@ use directory::Renewing;
 use net::{Clock, listen::Accepted, tls};
 use protocol::{
     journey::JourneyId,
+    sasl::Mechanism,
     smtp::{
         Observe,
         server::{
@@ -103,8 +104,12 @@ impl Shared {
             (Entrance::StartTls, Some(_)) if in_clear => TlsPolicy::Offered,
             (Entrance::StartTls, Some(_)) => TlsPolicy::Required,
         };
-        // -PLUS is announced by the machine only where TLS gives a channel binding.
-        let mechanisms = protocol::sasl::Mechanism::ALL.map(|it| it.name().to_owned()).to_vec();
+        // The machine announces -PLUS only where TLS gives a channel binding, and EXTERNAL only
+        // where it gives a name.
+        let tokens = if config.oauth.is_on() { &Mechanism::TOKEN[..] } else { &[] };
+        let external = config.tls.client_authorities_file.as_ref().map(|_| &Mechanism::External);
+        let mechanisms = Mechanism::PASSWORD.iter().chain(tokens).chain(external);
+        let mechanisms = mechanisms.map(|it| it.name().to_owned()).collect();
         let cleartext = if in_clear { Cleartext::Allowed } else { Cleartext::Never };
         Config {
             size_limit: config.submission_message_size(),

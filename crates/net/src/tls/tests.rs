@@ -92,7 +92,7 @@ async fn tickets_resume_also_after_a_new_certificate() {
     assert_eq!(facts.verified, Verification::Verified, "also of a resumed session");
 
     let (_, other) = authority(folder.path(), "mx.blue.test");
-    server.replace(&other).expect("a good certificate");
+    server.replace(&other, None).expect("a good certificate");
     let (_, third) = meet(&server, &client, "mx.blue.test").await;
     assert!(third.expect("met").1, "the ticket outlives the certificate");
     let fresh = Client::opportunistic(&roots);

@@ -102,6 +102,9 @@ pub struct Start {
     /// The `tls-server-end-point` channel binding (RFC 5929 §4), where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_server_end_point: Option<Opaque>,
+    /// The mailboxes that the person's certificate has proven on that connection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client_mailboxes: Vec<String>,
 }
 
 /// `login.step`: the client's response to a challenge.
@@ -150,6 +153,9 @@ pub enum LoginAnswer {
         /// When to try again.
         retry_after_seconds: u64,
     },
+    /// Somebody who must be asked for this does not answer: SMTP answers 454, IMAP `NO
+    /// [UNAVAILABLE]`.
+    Unavailable {},
 }
 
 /// Who has logged in.

@@ -244,6 +244,7 @@ fn what_may_hold_a_password_is_not_shown() {
         secure: true,
         tls_exporter: None,
         tls_server_end_point: None,
+        client_mailboxes: Vec::new(),
     };
     assert!(!format!("{start:?}").contains("sesame"));
     assert!(serde_json::to_string(&start).unwrap().contains("AGFsaWNlAHNlc2FtZQ=="));

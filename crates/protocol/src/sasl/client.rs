@@ -1,7 +1,7 @@
 //! The client side of an exchange. After the last message the protocol around it hears yes or no;
 //! a yes counts only when [`Client::finish`] agrees: the server must have proven itself too.
 
-use super::{ChannelBinding, Mechanism, SaslError, plain, prepare, scram::client::Scram};
+use super::{ChannelBinding, Mechanism, SaslError, bearer, plain, prepare, scram::client::Scram};
 use crate::secret::Secret;
 
 /// Who logs in, and how.
@@ -11,7 +11,7 @@ pub struct Credentials {
     pub authcid: String,
     /// As whom to act; `None`: as the same.
     pub authzid: Option<String>,
-    /// The password as typed.
+    /// The password as typed; for OAUTHBEARER and XOAUTH2, the token.
     pub password: Secret<String>,
 }
 
@@ -27,6 +27,11 @@ enum State {
     LoginName(Credentials),
     LoginPassword(Secret<String>),
     Scram(Box<Scram>),
+    Token(Mechanism, Credentials),
+    /// The authorization identity.
+    External(String),
+    /// The token is shown; a challenge now says why it was refused.
+    Shown,
     /// All is said; what is left is the server's yes or no.
     Said,
     Over,
@@ -57,6 +62,8 @@ impl Client {
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
                 State::Scram(Box::new(Scram::new(mechanism, credentials, connection, nonce)?))
             }
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => State::Token(mechanism, credentials),
+            Mechanism::External => State::External(credentials.authzid.unwrap_or_default()),
         };
         Ok(Self { state })
     }
@@ -95,6 +102,16 @@ impl Client {
                 self.state = State::Scram(scram);
                 Ok(message)
             }
+            State::Token(mechanism, Credentials { authcid, authzid, password }) => {
+                self.state = State::Shown;
+                Ok(bearer::write(mechanism, &authcid, authzid.as_deref(), password.reveal()))
+            }
+            State::External(identity) => {
+                self.state = State::Said;
+                Ok(identity.into_bytes())
+            }
+            // RFC 7628 §3.2.3: the refusal is acknowledged; the server's no follows.
+            State::Shown => Ok(bearer::READ.to_vec()),
             State::Said | State::Over => Err(SaslError::OutOfTurn),
         }
     }
@@ -105,7 +122,7 @@ impl Client {
     /// [`SaslError::ServerUnproven`]: whoever said yes does not know our password. Close.
     pub fn finish(mut self, data: Option<&[u8]>) -> Result<(), SaslError> {
         match (&mut self.state, data) {
-            (State::Said, _) => Ok(()),
+            (State::Said | State::Shown, _) => Ok(()),
             (State::Scram(scram), Some(data)) if !scram.is_proven() => {
                 scram.message(data).map(|_| ())
             }

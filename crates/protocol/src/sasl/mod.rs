@@ -1,12 +1,13 @@
-//! SASL (RFC 4422): PLAIN, LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, server and client sides,
-//! as step machines.
+//! SASL (RFC 4422): PLAIN, LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, OAUTHBEARER, XOAUTH2 and
+//! EXTERNAL, server and client sides, as step machines.
 //!
-//! What it is not: it does not know who exists, hashes no stored passwords and draws no random
-//! numbers (nonces come in), and it leaves base64 and `*` to the protocol around it (RFC 4954,
-//! IMAP).
+//! What it is not: it does not know who exists, hashes no stored passwords, asks nobody about
+//! tokens and draws no random numbers (nonces come in), and it leaves base64 and `*` to the
+//! protocol around it (RFC 4954, IMAP).
 //!
 //! Who calls it: the agent `auth` the server side; the MUA and the smarthost client the other.
 
+mod bearer;
 mod client;
 mod login;
 mod plain;
@@ -16,6 +17,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use bearer::{TokenClaim, TokenHint};
 pub use client::{Client, Connection, Credentials};
 pub use plain::PasswordClaim;
 pub use prepare::{Unprepared, prepare};
@@ -36,11 +38,32 @@ pub enum Mechanism {
     ScramSha256,
     /// The same, bound to the TLS connection (RFC 5802 §6, RFC 9266).
     ScramSha256Plus,
+    /// RFC 7628: a token of an authorization server.
+    OAuthBearer,
+    /// Google's form of the same, older than the RFC.
+    XOAuth2,
+    /// RFC 4422 appendix A: the client is known from outside SASL, here by its certificate.
+    External,
 }
 
 impl Mechanism {
-    /// All, the best first.
-    pub const ALL: [Self; 4] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login];
+    /// Those that need a password and nothing else, the best first.
+    pub const PASSWORD: [Self; 4] =
+        [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login];
+
+    /// Those that need a token.
+    pub const TOKEN: [Self; 2] = [Self::OAuthBearer, Self::XOAuth2];
+
+    /// All.
+    pub const ALL: [Self; 7] = [
+        Self::ScramSha256Plus,
+        Self::ScramSha256,
+        Self::Plain,
+        Self::Login,
+        Self::OAuthBearer,
+        Self::XOAuth2,
+        Self::External,
+    ];
 
     /// The registered name.
     pub const fn name(self) -> &'static str {
@@ -49,6 +72,9 @@ impl Mechanism {
             Self::Login => "LOGIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Self::OAuthBearer => "OAUTHBEARER",
+            Self::XOAuth2 => "XOAUTH2",
+            Self::External => "EXTERNAL",
         }
     }
 
@@ -57,16 +83,17 @@ impl Mechanism {
         Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 
-    /// What a server offers on a connection where logging in is allowed at all: -PLUS only where
-    /// there is something to bind to.
+    /// What a server offers to those who have a password, on a connection where logging in is
+    /// allowed at all: -PLUS only where there is something to bind to.
     pub fn offered(binding: &ChannelBinding) -> impl Iterator<Item = Self> {
         let bindable = binding.is_available();
-        Self::ALL
+        Self::PASSWORD
             .into_iter()
             .filter(move |mechanism| bindable || *mechanism != Self::ScramSha256Plus)
     }
 
-    /// The best of what a server offers, for a client that can bind to `binding`.
+    /// The best of what a server offers, for a client that has a password and can bind to
+    /// `binding`.
     pub fn best<'a>(
         offers: impl IntoIterator<Item = &'a str>,
         binding: &ChannelBinding,

@@ -1,9 +1,10 @@
 //! The server side of an exchange: takes the client's messages, gives challenges, and asks its
-//! owner the two things it cannot know: whether a password fits, and what is stored for SCRAM.
+//! owner what it cannot know: whether a password fits, what is stored for SCRAM, what a token is
+//! worth, whom the connection belongs to.
 
 use super::{
-    ChannelBinding, MESSAGE_LIMIT, Mechanism, PasswordClaim, SaslError, ScramVerifier, login,
-    plain,
+    ChannelBinding, MESSAGE_LIMIT, Mechanism, PasswordClaim, SaslError, ScramVerifier, TokenClaim,
+    TokenHint, bearer, login, plain, prepare,
     scram::server::{Asked, Scram},
 };
 
@@ -19,6 +20,13 @@ pub enum Step {
     FindVerifier {
         /// Whose password it is.
         authcid: String,
+    },
+    /// Grant if the token is good; else say so with [`Server::token_refused`].
+    CheckToken(TokenClaim),
+    /// Grant if the connection itself proves who the client is (RFC 4422 appendix A).
+    CheckConnection {
+        /// As whom it wants to act; `None`: as whom the connection says.
+        authzid: Option<String>,
     },
     /// The client has proven that it knows the password.
     Proven(Identity),
@@ -45,8 +53,14 @@ pub struct Server {
 enum State {
     Plain,
     LoginName,
-    LoginPassword { authcid: String },
+    LoginPassword {
+        authcid: String,
+    },
     Scram(Box<Scram>),
+    Token(Mechanism),
+    /// The client reads why its token was refused, and says when it has.
+    TokenRefused,
+    External,
     Over,
 }
 
@@ -60,6 +74,8 @@ impl Server {
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
                 State::Scram(Box::new(Scram::new(mechanism, binding, nonce)))
             }
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => State::Token(mechanism),
+            Mechanism::External => State::External,
         };
         Self { state }
     }
@@ -75,14 +91,25 @@ impl Server {
             return Err(SaslError::Malformed("message: it is too long"));
         }
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Plain => match message {
-                // RFC 4422 §3: a client that must speak first is asked with an empty challenge.
-                None => {
-                    self.state = State::Plain;
-                    Ok(Step::Challenge(Vec::new()))
-                }
-                Some(message) => plain::read(message).map(Step::CheckPassword),
-            },
+            // RFC 4422 §3: a client that must speak first is asked with an empty challenge.
+            first @ (State::Plain | State::Token(_) | State::External) if message.is_none() => {
+                self.state = first;
+                Ok(Step::Challenge(Vec::new()))
+            }
+            State::Plain => plain::read(message.unwrap_or_default()).map(Step::CheckPassword),
+            State::Token(mechanism) => {
+                let claim = bearer::read(mechanism, message.unwrap_or_default())?;
+                self.state = State::Token(mechanism);
+                Ok(Step::CheckToken(claim))
+            }
+            // RFC 7628 §3.2.3: whatever the client says now, it has failed.
+            State::TokenRefused => Ok(Step::Refused),
+            State::External => {
+                let authzid = std::str::from_utf8(message.unwrap_or_default())
+                    .map_err(|_| SaslError::Malformed("UTF-8"))?;
+                let authzid = (!authzid.is_empty()).then(|| prepare(authzid)).transpose()?;
+                Ok(Step::CheckConnection { authzid: authzid.map(|name| name.into_owned()) })
+            }
             State::LoginName => match message {
                 None => {
                     self.state = State::LoginName;
@@ -119,6 +146,18 @@ impl Server {
     pub fn verifier(&mut self, verifier: ScramVerifier) -> Result<Step, SaslError> {
         match &mut self.state {
             State::Scram(scram) => scram.verifier(verifier).map(Step::Challenge),
+            _ => Err(SaslError::OutOfTurn),
+        }
+    }
+
+    /// Answers [`Step::CheckToken`] with no: the client is told why, and its next message ends the
+    /// exchange (RFC 7628 §3.2.2).
+    ///
+    /// # Errors
+    /// [`SaslError::OutOfTurn`] when it was not asked for.
+    pub fn token_refused(&mut self, hint: &TokenHint) -> Result<Step, SaslError> {
+        match std::mem::replace(&mut self.state, State::TokenRefused) {
+            State::Token(mechanism) => Ok(Step::Challenge(bearer::refusal(mechanism, hint))),
             _ => Err(SaslError::OutOfTurn),
         }
     }

@@ -300,13 +300,6 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         (None, Some(_)) => say("tls.key", "tls.certificate is needed too"),
         _ => {}
     }
-    let oauth = &config.oauth;
-    if oauth.introspection_url.is_some() && oauth.account_claim.is_empty() {
-        say("oauth.account_claim", "it must name the member of the answer that names the account");
-    }
-    if !oauth.client_id.is_empty() && oauth.client_secret_file.is_none() {
-        say("oauth.client_id", "its secret is needed too; name its file with client_secret_file");
-    }
     let mta = &config.mta;
     if mta.remote_port == 0 {
         say("mta.remote_port", "0 is not a port");
@@ -350,7 +343,20 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
     if matches!(&mta.local_delivery, LocalDelivery::LmtpUnix(path) if path.as_os_str().is_empty()) {
         say("mta.local_delivery", "the path of the socket is missing");
     }
+    login_contradictions(config, &mut wrong);
     wrong
+}
+
+/// The part of them that is about tokens.
+fn login_contradictions(config: &Config, wrong: &mut Vec<(&'static str, String)>) {
+    let mut say = |key, message: &str| wrong.push((key, message.to_owned()));
+    let oauth = &config.oauth;
+    if oauth.introspection_url.is_some() && oauth.account_claim.is_empty() {
+        say("oauth.account_claim", "it must name the member of the answer that names the account");
+    }
+    if !oauth.client_id.is_empty() && oauth.client_secret_file.is_none() {
+        say("oauth.client_id", "its secret is needed too; name its file with client_secret_file");
+    }
 }
 
 impl fmt::Display for Faults {

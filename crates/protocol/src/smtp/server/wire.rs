@@ -126,7 +126,12 @@ impl Wire {
                 .tls
                 .as_ref()
                 .is_some_and(|t| t.exporter.is_some() || t.server_end_point.is_some());
-            let usable = |name: &&String| binding || !name.ends_with("-PLUS");
+            let known = self.tls.as_ref().is_some_and(|t| !t.client_mailboxes.is_empty());
+            let usable = |name: &&String| match name.as_str() {
+                // RFC 4422 appendix A: offered to those who are known by their certificate.
+                "EXTERNAL" => known,
+                name => binding || !name.ends_with("-PLUS"),
+            };
             config.auth.mechanisms.iter().filter(usable).cloned().collect()
         } else {
             Vec::new()
