@@ -41,8 +41,12 @@ enum Before {
     Nothing,
     /// An MTA-STS policy with mode enforce.
     Enforces,
+    /// The same with mode testing.
+    Tests,
     /// An MTA-STS policy that names other hosts.
     NamesOthers,
+    /// The same with mode testing.
+    TestsOthers,
     /// Its connections were encrypted.
     Encrypted,
 }
@@ -140,6 +144,11 @@ const CASES: &[Case] = &[
         Before::Encrypted,
         (Waits("tls"), "had encrypted connections"),
     ),
+    // RFC 8461 §5: what is only tested is told and does no harm.
+    tls("expired-testing", Tls::Expired, Before::Tests, (Relayed, "not hold: ")),
+    tls("wrong-name-testing", Tls::WrongName, Before::Tests, (Relayed, "not hold: ")),
+    tls("stripped-testing", Tls::None, Before::Tests, (Relayed, "used: there is no TLS")),
+    tls("other-host-testing", Tls::Good, Before::TestsOthers, (Relayed, "policy does not name it")),
     tls("other-host", Tls::Good, Before::NamesOthers, (Waits("tls"), "does not name this host")),
     Case {
         script: &[("STARTTLS", Act::BreakTls)],
@@ -210,12 +219,16 @@ fn remember(here: &Instance, case: &Case) {
             let text = format!("posthaste-tls-levels 1\n{domain} encrypted 1795000000 0\n");
             return std::fs::write(state.join("tls-levels"), text).expect("writable");
         }
-        Before::Enforces => format!("mx.{domain}"),
-        Before::NamesOthers => "mx.elsewhere.test".to_owned(),
+        Before::Enforces | Before::Tests => format!("mx.{domain}"),
+        Before::NamesOthers | Before::TestsOthers => "mx.elsewhere.test".to_owned(),
+    };
+    let mode = match case.before {
+        Before::Tests | Before::TestsOthers => "testing",
+        _ => "enforce",
     };
     std::fs::create_dir_all(state.join("mta-sts")).expect("writable");
     let text = format!(
-        "posthaste-sts 1\nid one\nuntil 4000000000\n\nversion: STSv1\nmode: enforce\nmx: {mx}\n\
+        "posthaste-sts 1\nid one\nuntil 4000000000\n\nversion: STSv1\nmode: {mode}\nmx: {mx}\n\
          max_age: 86400\n"
     );
     std::fs::write(state.join("mta-sts").join(domain), text).expect("writable");

@@ -224,6 +224,36 @@ fn postfix_sends_to_us() {
 }
 
 #[test]
+fn postfix_sends_to_us_without_tls() {
+    let here = crate::cluster::single();
+    let Some(postfix) = Postfix::with(Some(&here), "smtp_tls_security_level = none\n") else {
+        return;
+    };
+    let sent = letter("friend@elsewhere.test", "bob@example.test", "in-the-clear");
+    postfix.send("friend@elsewhere.test", "bob@example.test", &sent);
+    let found = await_letters(&here, "bob@example.test", 1).remove(0);
+    let text = String::from_utf8_lossy(&found).into_owned();
+    assert!(text.contains("with ESMTP ") && !text.contains("by mx.example.test with ESMTPS"));
+    assert!(text.contains("in-the-clear"), "{text}");
+    here.assert_balanced();
+}
+
+#[test]
+fn postfix_is_our_next_hop_under_tls() {
+    let lines = "smtpd_tls_cert_file = ROOT/conf/cert.pem\n\
+                 smtpd_tls_key_file = ROOT/conf/key.pem\nsmtpd_tls_security_level = encrypt\n\
+                 smtpd_tls_received_header = yes\n";
+    let Some(postfix) = Postfix::with(None, lines) else { return };
+    let route = format!("{{\"*\" = \"smtp:{}:{PORT}\"}}", postfix.address.ip());
+    let here = domain("example.test").set("mta.routes", route).start();
+    let sent = letter("alice@example.test", "carol@inbox.test", "under-tls");
+    submit(&here, "alice@example.test", &["carol@inbox.test"], &sent);
+    let found = wait::until("the letter at Postfix", || postfix.maildir("carol").pop());
+    assert!(found.contains("with ESMTPS") && found.contains("(using TLSv1.3"), "{found}");
+    here.assert_balanced();
+}
+
+#[test]
 fn postfix_is_our_next_hop() {
     let Some(postfix) = Postfix::start(None) else { return };
     let route = format!("{{\"*\" = \"smtp:{}:{PORT}\"}}", postfix.address.ip());

@@ -1,8 +1,8 @@
 //! What we think of letters from other systems, through the real executable: policies of senders
-//! and
-//! authors, lists, the greylist, filters of others, the junk filter that learns, a load balancer.
+//! and authors, lists, the greylist, filters of others, the junk filter that learns, a load balancer.
 
-use std::net::IpAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -302,6 +302,78 @@ fn opendkim_as_a_milter() {
 }
 
 const MILTER_PORT: u16 = 18_891;
+
+/// A clamd of a test: whoever has the word in it is infected. It speaks what clamav-milter asks
+/// (clamd(8): `PING`, and `INSTREAM` with chunks behind their length).
+fn clamd(listener: TcpListener) {
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || scans(BufReader::new(stream)));
+    }
+}
+
+fn scans(mut stream: BufReader<TcpStream>) -> Option<()> {
+    loop {
+        let mut command = Vec::new();
+        stream.read_until(b'\n', &mut command).ok().filter(|read| *read > 0)?;
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let reply = match command.trim_end() {
+            "nPING" => "PONG\n".to_owned(),
+            "nINSTREAM" => {
+                let mut text = Vec::new();
+                loop {
+                    let mut length = [0_u8; 4];
+                    stream.read_exact(&mut length).ok()?;
+                    let length = u32::from_be_bytes(length) as usize;
+                    if length == 0 {
+                        break;
+                    }
+                    let mut chunk = vec![0; length];
+                    stream.read_exact(&mut chunk).ok()?;
+                    text.extend(chunk);
+                }
+                let found = text.windows(8).any(|it| it == b"INFECTED");
+                format!("stream: {}\n", if found { "Test.Word FOUND" } else { "OK" })
+            }
+            _ => "UNKNOWN COMMAND\n".to_owned(),
+        };
+        stream.get_mut().write_all(reply.as_bytes()).ok()?;
+    }
+}
+
+#[test]
+fn clamav_as_a_milter() {
+    let Some(program) = clients::find("clamav-milter") else { return };
+    let address = Address::take();
+    let scanner = TcpListener::bind((address.ip(), 0)).expect("leased");
+    let scanner_port = scanner.local_addr().expect("bound").port();
+    std::thread::spawn(move || clamd(scanner));
+    let milters = format!("[\"{}:{MILTER_PORT}\"]", address.ip());
+    let away = ("antispam.filters_away", "\"defer\"");
+    let (here, _dns) = house(Zone::new(), &[("antispam.milters", &milters), away]);
+    let config = here.root().join("clamav-milter.conf");
+    let text = format!(
+        "MilterSocket inet:{MILTER_PORT}@{ip}\nClamdSocket tcp:{ip}:{scanner_port}\n\
+         Foreground yes\nUser root\nOnClean Accept\nOnInfected Reject\nOnFail Defer\n\
+         RejectMsg infected with %v\nAddHeader Replace\nLogFile {log}\nReadTimeout 60\n",
+        ip = address.ip(),
+        log = here.root().join("clamav-milter.log").display()
+    );
+    std::fs::write(&config, text).expect("the folder is ours");
+    let config = config.display().to_string();
+    let _filter = spawn(&program, &["-c", &config], &here.root().join("clamav-milter.out"));
+    let (alice, mut talk) = ("alice@example.test", guest(&here));
+    let clean = letter("bob@blue.test", "clean", "nothing in it");
+    wait::until("the filter answers", || {
+        let reply = bring(&mut talk, ("bob@blue.test", alice), &clean);
+        reply.starts_with("250").then_some(())
+    });
+    let infected = letter("bob@blue.test", "bad", "this is INFECTED");
+    let reply = bring(&mut talk, ("bob@blue.test", alice), &infected);
+    assert!(reply.starts_with("550") && reply.contains("infected with Test.Word"), "{reply}");
+    let found = String::from_utf8_lossy(&await_letters(&here, alice, 1).remove(0)).into_owned();
+    assert!(found.contains("X-Virus-Status: Clean"), "{found}");
+    here.assert_balanced();
+}
 
 /// rspamd of Debian, if it is installed or was unpacked where `POSTHASTE_RSPAMD` says.
 fn rspamd() -> Option<PathBuf> {

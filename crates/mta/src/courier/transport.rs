@@ -23,7 +23,7 @@ use super::login::log_in;
 use super::pool::Pool;
 use super::session::{Encryption, Load, OpenError, Session};
 use super::target::{Endpoint, Finder, Places, Target, TlsRule, nowhere};
-use crate::policy::{self, Policies};
+use crate::policy::{self, Policies, Wish};
 use crate::reason::{Failure, Reason};
 use crate::relay::hosts::{self, Asks};
 use crate::relay::route::{self, Hop, Way};
@@ -253,6 +253,11 @@ impl Transport {
             if let Hop::Exchangers(domain) = hop {
                 let (facts, now) = (session.tls(), self.context.clock.now());
                 self.policies.carried(domain.as_str(), &target.tls, facts.as_ref(), now);
+                let met = (target.host.as_str(), facts.as_ref());
+                let obeyed = config.mta.mta_sts && load.wish != Wish::Waived;
+                let told =
+                    obeyed.then(|| self.policies.tested(domain.as_str(), met, now)).flatten();
+                told.into_iter().for_each(|text| journal.policy(&target.host, &text));
             }
             let (host, reports) = (session.host().to_owned(), session.promises_reports());
             let outcomes = session.carry(load, journal).await;

@@ -145,7 +145,8 @@ impl Policies {
                 return Err(refused(host, text));
             }
             Some((Mode::Testing, held)) if !held.policy.allows(host) => {
-                means.journal.policy(host, "MTA-STS (testing) does not name this host");
+                let text = format!("{TESTING}: the policy does not name it");
+                means.journal.policy(host, &text);
             }
             _ => {}
         }
@@ -270,6 +271,27 @@ impl Policies {
         self.levels.carried(domain, level, now);
     }
 
+    /// A connection that is used although a policy of mode `testing`, enforced, would keep us from
+    /// it (RFC 8461 §5): why.
+    pub(crate) fn tested(
+        &self,
+        domain: &str,
+        (host, facts): (&str, Option<&TlsFacts>),
+        now: Timestamp,
+    ) -> Option<String> {
+        let held = self.sts.held(domain, now)?;
+        if held.policy.mode != Mode::Testing || !held.policy.allows(host) {
+            return None;
+        }
+        let why = match facts.map(|facts| &facts.verified) {
+            Some(Verification::Verified) => return None,
+            Some(Verification::Unverified(why)) => format!("its certificate does not hold: {why}"),
+            Some(Verification::NoCertificate) => "it shows no certificate".to_owned(),
+            None => "there is no TLS".to_owned(),
+        };
+        Some(format!("{TESTING}: {why}"))
+    }
+
     /// A connection by [`TlsRule::Remembered`] failed for want of TLS. Gives what is to be told.
     pub(crate) fn downgraded(
         &self,
@@ -372,6 +394,9 @@ impl Policies {
         Ok((text, policy))
     }
 }
+
+/// What is told of a host that a policy in mode `testing` speaks against.
+const TESTING: &str = "MTA-STS (testing): enforced, this host would not be used";
 
 /// A host that a policy keeps us from: RFC 3463's 4.7.x, since it may be mended.
 fn refused(host: &str, text: String) -> Failure {
