@@ -58,6 +58,10 @@ impl Store {
     /// See [`ChangeError`].
     pub fn create(&self) -> Result<(), ChangeError> {
         self.disk.make_dirs(&self.directory, Mode::PRIVATE_DIR)?;
+        // Also when it was there: who made it may have died before it was durable.
+        if let Some(above) = self.directory.parent() {
+            self.disk.sync_dir(above)?;
+        }
         let _lock = self.lock()?;
         match Contents::load(self.disk.as_ref(), &self.directory) {
             Err(error) if error.is_missing() => self.write_directory(&Contents::default())?,
@@ -66,11 +70,12 @@ impl Store {
         }
         match Verifiers::load(self.disk.as_ref(), &self.directory) {
             Err(error) if error.is_missing() => {
-                self.write_verifiers(&Verifiers::new().map_err(ChangeError::Invalid)?)
+                self.write_verifiers(&Verifiers::new().map_err(ChangeError::Invalid)?)?;
             }
-            Err(error) => Err(error.into()),
-            Ok(_) => Ok(()),
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
         }
+        self.keep_what_is_there()
     }
 
     /// Changes the directory. All that `change` does to the draft is made, or nothing is.
@@ -88,6 +93,7 @@ impl Store {
         let before = draft.clone();
         let value = change(&mut draft)?;
         if draft.contents == before.contents && draft.verifiers == before.verifiers {
+            self.keep_what_is_there()?;
             return Ok(Changed { revision: before.contents.revision, value });
         }
         draft.contents.revision += 1;
@@ -115,6 +121,12 @@ impl Store {
                 outcome => return Ok(outcome?),
             }
         }
+    }
+
+    /// Files are synced before they get their names, and the names after. Who died in between left
+    /// files that can be read and may yet be lost: a yes that rests on them syncs the names.
+    fn keep_what_is_there(&self) -> Result<(), ChangeError> {
+        Ok(self.disk.sync_dir(&self.directory)?)
     }
 
     fn write_directory(&self, contents: &Contents) -> Result<(), ChangeError> {

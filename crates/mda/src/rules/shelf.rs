@@ -200,12 +200,10 @@ impl Shelf {
 
     fn write(&self, account: &AccountId, path: PathBuf, bytes: &[u8]) -> Result<()> {
         let folder = self.folder(account);
-        if self.disk.metadata(&folder).is_err() {
-            self.disk.make_dirs(&folder, Mode::PRIVATE_DIR)?;
-            // The names of new folders are made durable from the inside out.
-            for above in folder.ancestors().skip(1).take(3) {
-                self.disk.sync_dir(above)?;
-            }
+        self.disk.make_dirs(&folder, Mode::PRIVATE_DIR)?;
+        // Also when they were there: who made them may have died before their names were durable.
+        for above in folder.ancestors().skip(1).take(FOLDERS) {
+            self.disk.sync_dir(above)?;
         }
         let written = replace_whole(self.disk.as_ref(), &path, Mode::PRIVATE, bytes);
         self.known().remove(account);
@@ -216,11 +214,17 @@ impl Shelf {
     fn remove(&self, account: &AccountId, path: PathBuf) -> Result<bool> {
         let gone = match self.disk.unlink(&path) {
             Err(error) if error.is_missing() => Ok(false),
-            Err(error) => Err(error.into()),
-            Ok(()) => self.disk.sync_dir(&self.folder(account)).map(|()| true).map_err(Into::into),
+            other => other.map(|()| true),
+        };
+        // What is missing may have gone a moment ago, and be back after a power cut.
+        let lasting = match self.disk.sync_dir(&self.folder(account)) {
+            Err(error) if error.is_missing() => Ok(()),
+            other => other,
         };
         self.known().remove(account);
-        gone
+        let gone = gone?;
+        lasting?;
+        Ok(gone)
     }
 
     fn folder(&self, account: &AccountId) -> PathBuf {
@@ -280,8 +284,15 @@ impl fmt::Display for ShelfError {
 const ACTIVE: &str = "active";
 const SUFFIX: &str = ".sieve";
 
+/// Folders above an account's that may be new: its domain's, that of all scripts, and what the
+/// latter is in.
+const FOLDERS: usize = 3;
+
 /// Faults named in one answer.
 const FAULTS_TOLD: usize = 20;
+
+#[cfg(test)]
+mod crash;
 
 #[cfg(test)]
 mod tests {

@@ -49,7 +49,10 @@ impl ReplyParser {
         if self.lines.len() >= limits::REPLY_LINES_READ {
             return Err(ReplyError::TooManyLines);
         }
-        self.lines.push((code, String::from_utf8_lossy(text).into_owned()));
+        // RFC 5321 §4.2: text has no controls; from a server that sends them they are spaces, so
+        // that what is passed on reads as what was understood.
+        let text = String::from_utf8_lossy(text).replace(|c: char| c.is_ascii_control(), " ");
+        self.lines.push((code, text));
         if !last {
             return Ok(None);
         }

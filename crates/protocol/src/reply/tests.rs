@@ -77,6 +77,13 @@ fn what_is_no_reply() {
 }
 
 #[test]
+fn controls_in_a_reply_are_spaces() {
+    let reply = parsed("220 2.0.0\rx\ty\r\n").unwrap().unwrap();
+    assert_eq!(reply.enhanced, Some(EnhancedCode::success(0, 0)));
+    assert_eq!(reply.text, "x y");
+}
+
+#[test]
 fn enhanced_codes() {
     assert_eq!("5.1.1".parse(), Ok(EnhancedCode::permanent(1, 1)));
     for bad in ["3.1.1", "5.1", "5.1.1000", "5.01.1", "5..1", "a.b.c", "5.1.1.1"] {
