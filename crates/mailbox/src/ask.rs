@@ -58,6 +58,17 @@ pub struct Recipient {
     pub trace: Bytes,
     /// What the account may hold.
     pub quota: Quota,
+    /// How the letter is marked from the beginning.
+    pub marks: Marks,
+}
+
+/// Flags and keywords of a letter that comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Vec<Keyword>,
 }
 
 /// Where a letter was delivered to.
@@ -223,6 +234,8 @@ pub(crate) enum Ask {
     },
     ChangeFlags(Address, FlagChange),
     Expunge(Address, UidSet),
+    /// Letters saved before this second, whatever their flags.
+    ExpungeSavedBefore(Address, u32),
     Copy {
         from: Address,
         uids: UidSet,

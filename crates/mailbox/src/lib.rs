@@ -15,6 +15,7 @@ mod checksum;
 mod content;
 mod custody;
 mod error;
+mod expunged;
 mod flags;
 mod heads;
 mod history;
@@ -38,6 +39,7 @@ mod statelog;
 mod thread;
 mod transaction;
 mod uidset;
+mod undelete;
 mod utf7;
 mod verify;
 mod view;
@@ -45,13 +47,14 @@ mod words;
 mod writer;
 
 pub use ask::{
-    AccountView, Delivered, Delivery, FlagChange, FlagsChanged, Listed, NewLetter, Placed, Quota,
+    AccountView, Delivered, Delivery, FlagChange, FlagsChanged, Listed, Marks, NewLetter, Placed, Quota,
     Recipient, SpecialUse, Usage,
 };
 pub use change::How;
 pub use content::Content;
 pub use custody::{Fate, Kept, Survey, Whose};
 pub use error::{Error, Result};
+pub use expunged::{Expunged, Purged, Retention};
 pub use flags::Flags;
 pub use heads::{Head, HeadReader};
 pub use ids::{AccountId, BadAccount, MailboxId, ModSeq, Uid};

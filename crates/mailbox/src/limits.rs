@@ -131,6 +131,9 @@ pub const INDEX_READ: usize = 64 * 1024;
 /// Bytes of one account's index on disk beyond which it is made anew: sled gives no room back.
 pub const INDEX_DISK: u64 = 1024 * 1024 * 1024;
 
+/// Letters that are expunged by age in one request: others wait for it.
+pub const EXPIRED_AT_ONCE: usize = 1_000;
+
 /// Damaged letters that one verification names.
 pub const FINDINGS: usize = 1_000;
 

@@ -17,6 +17,7 @@ use crate::ask::{
 use crate::custody::{Survey, Whose};
 use crate::error::{Error, Result};
 use crate::heads::{HeadReader, Heads};
+use crate::expunged::Retention;
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::index::Shelf;
 use crate::letter::Letter;
@@ -43,6 +44,8 @@ pub struct Options {
     pub low_water: Space,
     /// The folder of all indexes: `DATA/index`; `None`: letters are read through each time.
     pub index: Option<PathBuf>,
+    /// How long expunged letters are kept.
+    pub retention: Retention,
     /// The time.
     pub clock: Clock,
 }
@@ -79,7 +82,8 @@ impl Options {
         let directory = directory.into();
         let commit = CommitOptions::new(directory.join(".posthaste/log"));
         let low_water = Space { bytes: 0, inodes: 0 };
-        Options { directory, commit, low_water, index: None, clock }
+        let retention = Retention::default();
+        Options { directory, commit, low_water, index: None, retention, clock }
     }
 }
 
@@ -124,6 +128,11 @@ impl Mailboxes {
     /// The disk that the store lies on.
     pub fn disk(&self) -> Arc<dyn Disk> {
         self.stager.disk()
+    }
+
+    /// The folder of all mail.
+    pub(crate) fn root(&self) -> &std::path::Path {
+        self.stager.root()
     }
 
     /// Takes a letter in as it arrives: [`Spool::write`], then [`Spool::finish`].
@@ -225,6 +234,20 @@ impl Mailboxes {
     /// Expunges those letters of the set that have `\Deleted`; the answer is which.
     pub async fn expunge(&self, mailbox: &Mailbox, uids: UidSet) -> Result<UidSet> {
         match self.ask(Ask::Expunge(mailbox.address().clone(), uids)).await? {
+            Answer::Gone(uids) => Ok(uids),
+            other => other.unexpected(),
+        }
+    }
+
+    /// Expunges letters that came into the mailbox before `before`, whatever their flags, and at most
+    /// [`EXPIRED_AT_ONCE`](crate::limits::EXPIRED_AT_ONCE) of them; the answer is which.
+    pub async fn expunge_saved_before(
+        &self,
+        mailbox: &Mailbox,
+        before: Timestamp,
+    ) -> Result<UidSet> {
+        let before = u32::try_from(before.as_seconds().max(0)).unwrap_or(u32::MAX);
+        match self.ask(Ask::ExpungeSavedBefore(mailbox.address().clone(), before)).await? {
             Answer::Gone(uids) => Ok(uids),
             other => other.unexpected(),
         }

@@ -2,7 +2,7 @@
 //! writes large ones to synced files of their own on a thread of its own, so that neither the
 //! writer nor the sessions wait for a long letter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,6 +43,11 @@ impl Stager {
     /// The disk of the store.
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
         self.disk.clone()
+    }
+
+    /// The folder of all mail.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Takes a letter in; what is too long for memory goes to a file without a name.

@@ -12,6 +12,7 @@
 //!
 //! Who calls it: `posthaste mda` and the supervisor start [`run`].
 
+mod care;
 mod custody;
 mod deliver;
 pub mod limits;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 
 use directory::{LoadError, Renewing};
 use disk::{Committer, Disk, RealDisk, Space};
-use mailbox::{Mailboxes, Options};
+use mailbox::{Mailboxes, Options, Retention};
 use net::listen::Bound;
 use protocol::ipc::{Fault, FaultKind};
 use service::{AgentName, Boot, Context, Exit, Fatal, Logins, Start};
 
+pub use care::verbs as care_verbs;
 pub use custody::facts;
+use care::Care;
 use deliver::Deliveries;
 use manage::Management;
 pub use retrieve::Beginning;
@@ -112,6 +115,8 @@ fn open_mailboxes(boot: &Boot, disk: Arc<dyn Disk>) -> Result<(Mailboxes, Commit
     let clock = boot.clock.clone();
     let mut options = Options::new(boot.paths.mail(), Arc::new(move || clock.now()));
     options.index = Some(boot.paths.index());
+    let keys = boot.config.clone();
+    options.retention = Retention::new(move || keys.current().mailbox.expunged_kept);
     options.commit.log.segment = config.storage.log_segment;
     options.low_water =
         Space { bytes: config.storage.low_water_bytes, inodes: config.storage.low_water_inodes };
@@ -132,6 +137,8 @@ fn open_mailboxes(boot: &Boot, disk: Arc<dyn Disk>) -> Result<(Mailboxes, Commit
 }
 
 async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
+    let Works { mailboxes, directory, .. } = &opened.works;
+    Care::new(&context, mailboxes, directory).start(&context);
     work(opened.works, context).await?;
     // Nobody can ask any more: what is in the log goes to the files.
     opened.committer.close();

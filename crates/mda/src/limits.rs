@@ -14,6 +14,12 @@ pub const RECIPIENTS: usize = 1000;
 /// looks at itself.
 pub(crate) const HEADER_LOOKED_AT: usize = 128 * 1024;
 
+/// Time between two rounds through the mailboxes: ages are counted in days.
+pub(crate) const CARE_EVERY: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+/// How long a round waits at least after a start: mail comes first.
+pub(crate) const CARE_BEGINS: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Junk filters of accounts that are kept in memory, about 3 MB each when full.
 pub(crate) const FILTERS_IN_MEMORY: usize = 20;
 

@@ -99,13 +99,13 @@ pub(crate) fn register(context: &Context, mailboxes: &Mailboxes) {
     });
 }
 
-fn account(address: &str) -> Result<AccountId, Fault> {
+pub(crate) fn account(address: &str) -> Result<AccountId, Fault> {
     let wrong = || Fault::new(FaultKind::Parameters, format!("{address} is not an account"));
     let (name, domain) = address.rsplit_once('@').ok_or_else(wrong)?;
     AccountId::new(domain, name).map_err(|_| wrong())
 }
 
-fn failed(error: mailbox::Error) -> Fault {
+pub(crate) fn failed(error: mailbox::Error) -> Fault {
     Fault::new(FaultKind::Internal, crate::detail(&error))
 }
 

@@ -1,7 +1,8 @@
-//! `posthaste mailbox`: verify what is stored, rebuild what can be made anew. The MDA does both
-//! while mail comes and goes; here are only the words.
+//! `posthaste mailbox`: verify what is stored, rebuild what can be made anew, bring back what was
+//! expunged. The MDA does it while mail comes and goes; here are only the words.
 
 mod carry;
+mod undelete;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,6 +31,10 @@ enum Verb {
     Verify(Which),
     /// Throws the index away and takes over what other programs did in the Maildirs
     Rebuild(Which),
+    /// Brings expunged letters back, or shows which there are
+    Undelete(undelete::UndeleteArgs),
+    /// Empties Trash and Junk by age, and removes what was expunged long ago, now
+    Tidy(undelete::TidyArgs),
     /// Brings letters in from a Maildir, an mbox or another server
     Import(carry::ImportArgs),
     /// Writes all letters out as a Maildir or as mbox files
@@ -59,6 +64,8 @@ pub(crate) fn run(args: &MailboxArgs) -> ExitCode {
     match &args.verb {
         Verb::Verify(which) => exit::of("mailbox", verify(which)),
         Verb::Rebuild(which) => exit::of("mailbox", rebuild(which)),
+        Verb::Undelete(args) => exit::of("mailbox undelete", undelete::undelete(args)),
+        Verb::Tidy(args) => exit::of("mailbox tidy", undelete::tidy(args)),
         Verb::Import(args) => exit::of("mailbox import", carry::import(args)),
         Verb::Export(args) => exit::of("mailbox export", carry::export(args)),
     }

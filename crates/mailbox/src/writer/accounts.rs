@@ -8,7 +8,7 @@ use disk::{Disk, FileType, read_whole};
 
 use super::draft::{Draft, Undo, Work};
 use super::layout::Job;
-use super::{Account, Leaving, Open, Writer};
+use super::{Account, Open, Writer};
 use crate::account_change::{AccountChange, AccountState, Entry, FIRST_LINE};
 use crate::ask::{Address, Answer, SpecialUse, Usage};
 use crate::change::Change;
@@ -282,25 +282,14 @@ impl Writer {
         };
         let mut deleted = Vec::new();
         found.retain(|(path, who)| {
-            let gone = who.as_ref().is_some_and(is_deleted);
-            if gone {
-                deleted.push(path.clone());
-            }
-            !gone
+            let gone = who.filter(is_deleted);
+            deleted.extend(gone.map(|who| (path.clone(), who.id)));
+            gone.is_none()
         });
-        for path in deleted {
-            let away = self.next_removed();
-            self.disk.rename(&path, &away)?;
-            self.leaving.push(Leaving::Tree(away));
+        for (path, id) in deleted {
+            self.put_away(&path, id)?;
         }
         Ok(())
-    }
-
-    /// A name for a Maildir on its way out.
-    pub(super) fn next_removed(&mut self) -> PathBuf {
-        self.removed += 1;
-        let name = format!("{}-{}", self.now.as_micros(), self.removed);
-        self.root.join(super::OWN_FOLDER).join("removed").join(name)
     }
 
     /// Reads a mailbox into memory.

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use disk::{Access, Disk, FileType, LaidOut, Mode};
+use disk::{Access, Disk, LaidOut, Mode};
 
 use super::accounts::{ACCOUNT_LOG, maildir};
+use super::leaving::{Leave, Leaving, remove_tree};
 use super::look::QUARANTINE;
-use super::{Leaving, OWN_FOLDER, Writer};
+use super::{OWN_FOLDER, Writer};
 use crate::account_change::FIRST_LINE;
 use crate::ask::Address;
 use crate::change::Change;
@@ -42,8 +43,8 @@ pub(super) enum Job {
     ListLines(AccountId),
     /// Rename files so that they show their letters' flags.
     Show(Address),
-    /// The letter with this name (without flags) is gone: its file goes after the checkpoint.
-    Leave(Address, Uid, String),
+    /// The letter is gone: its file goes after the checkpoint.
+    Leave(Box<Leave>),
     /// Move a Maildir to where this name says.
     Rename(Address, MailboxName),
     /// Move a Maildir away.
@@ -123,16 +124,7 @@ impl Writer {
             Job::ListAgain(account) => self.lay_list_again(account).map(|()| true),
             Job::ListLines(account) => self.lay_list_lines(account).map(|()| true),
             Job::Show(address) => self.lay_flags(address, left),
-            Job::Leave(address, uid, base) => {
-                if let Some(maildir) = self.place(address)
-                    && let Some(path) = self.file_of(address, &maildir, base, *uid)?
-                {
-                    self.leaving.push(Leaving::Letter(address.clone(), *uid, path));
-                } else if let Ok(open) = self.open_mut(address) {
-                    open.leaving.remove(uid);
-                }
-                Ok(true)
-            }
+            Job::Leave(letter) => self.lay_leave(letter).map(|()| true),
             Job::Rename(address, name) => self.lay_rename(address, name).map(|()| true),
             Job::Drop(address) => self.lay_drop(address).map(|()| true),
         }
@@ -248,12 +240,11 @@ impl Writer {
         let state = &account.state;
         let deleted =
             |who: Identity| who.id.0 <= state.last_id && !state.mailboxes.contains_key(&who.id);
-        if account.list_whole && found.is_some_and(deleted) {
+        if account.list_whole
+            && let Some(who) = found.filter(|who| deleted(*who))
+        {
             // A crash came between the line that says so and the folder.
-            let away = self.next_removed();
-            self.disk.rename(path, &away)?;
-            self.leaving.push(Leaving::Tree(away));
-            return Ok(());
+            return self.put_away(path, who.id);
         }
         let quarantine = account.folder.join(QUARANTINE);
         self.disk.make_dirs(&quarantine, Mode::PRIVATE_DIR)?;
@@ -568,32 +559,12 @@ impl Writer {
         remove_tree(self.disk.as_ref(), half_made)
     }
 
-    fn lay_drop(&mut self, address: &Address) -> disk::Result<()> {
-        let away = self.next_removed();
-        let own = self.identity(address);
-        if let Some(place) = self.place(address)
-            // Its own folder may have gone before, in a former life.
-            && (own.is_none() || self.found_in(&place)?.is_none_or(|who| Some(who) == own))
-        {
-            match self.disk.rename(&place, &away) {
-                Err(error) if error.is_missing() => {}
-                other => other?,
-            }
-            self.leaving.push(Leaving::Tree(away));
-        }
-        if let Some(account) = self.accounts.get_mut(&address.account) {
-            account.places.remove(&address.mailbox);
-            account.open.remove(&address.mailbox);
-        }
-        Ok(())
-    }
-
-    fn found_in(&self, place: &Path) -> disk::Result<Option<Identity>> {
+    pub(super) fn found_in(&self, place: &Path) -> disk::Result<Option<Identity>> {
         statelog::identify(self.disk.as_ref(), place)
     }
 
     /// The file of a letter, under whatever flags.
-    fn file_of(
+    pub(super) fn file_of(
         &mut self,
         address: &Address,
         maildir: &Path,
@@ -615,44 +586,6 @@ impl Writer {
         }
         find(self.disk.as_ref(), maildir, base)
     }
-
-    /// After a checkpoint: what nothing needs any more goes.
-    pub(super) fn clear_leaving(&mut self) {
-        for leaving in std::mem::take(&mut self.leaving) {
-            match leaving {
-                Leaving::Letter(address, uid, path) => {
-                    if let Some(maildir) = self.place(&address) {
-                        self.own_change_begins(&address, &maildir);
-                        // What does not go now is found by the next look.
-                        let _ = self.disk.unlink(&path);
-                        self.own_change_ends(&address, &maildir);
-                    }
-                    if let Ok(open) = self.open_mut(&address) {
-                        open.leaving.remove(&uid);
-                    }
-                }
-                Leaving::File(path) => {
-                    let _ = self.disk.unlink(&path);
-                }
-                Leaving::Tree(path) => {
-                    let _ = remove_tree(self.disk.as_ref(), &path);
-                }
-            }
-        }
-    }
-}
-
-/// Removes what a former life left in our own folder. Called when everything is laid out, before
-/// anything new is staged.
-pub(crate) fn sweep(disk: &dyn Disk, root: &Path) -> disk::Result<()> {
-    let own = root.join(OWN_FOLDER);
-    for entry in disk.read_dir(&own.join("removed"))? {
-        remove_tree(disk, &own.join("removed").join(entry.name))?;
-    }
-    for entry in disk.read_dir(&own.join("staged"))? {
-        disk.unlink(&own.join("staged").join(entry.name))?;
-    }
-    Ok(())
 }
 
 impl super::Open {
@@ -698,21 +631,6 @@ fn show_flags(disk: &dyn Disk, maildir: &Path, base: &str, letter: &Letter) -> d
 
 fn find(disk: &dyn Disk, maildir: &Path, base: &str) -> disk::Result<Option<PathBuf>> {
     content::find(disk, maildir, base)
-}
-
-fn remove_tree(disk: &dyn Disk, path: &Path) -> disk::Result<()> {
-    let entries = match disk.read_dir(path) {
-        Err(error) if error.is_missing() => return Ok(()),
-        other => other?,
-    };
-    for entry in entries {
-        let inside = path.join(&entry.name);
-        match entry.file_type {
-            FileType::Directory => remove_tree(disk, &inside)?,
-            _ => disk.unlink(&inside)?,
-        }
-    }
-    disk.remove_dir(path)
 }
 
 /// Bytes of account log after which it is written anew, if that halves it.

@@ -6,17 +6,19 @@ use disk::custody;
 use super::Writer;
 use super::draft::{Draft, Undo, Work};
 use super::layout::{Bytes as FileBytes, Job, LayLetter};
+use super::leaving::Leave;
 use crate::ask::{
     Address, Answer, Delivered, FlagChange, FlagsChanged, Placed, Prepared, PreparedBytes,
     PreparedLetter, Quota, Recipient,
 };
 use crate::change::{Added, Change, How, Why};
 use crate::error::{Error, Result};
+use crate::expunged;
 use crate::flags::Flags;
 use crate::ids::{MailboxId, Uid};
 use crate::keywords::Keyword;
 use crate::letter::{self, Letter};
-use crate::limits::LINE_RANGES;
+use crate::limits::{EXPIRED_AT_ONCE, LINE_RANGES};
 use crate::mailbox::Unlaid;
 use crate::repeats::RepeatKey;
 use crate::transaction::Source;
@@ -105,8 +107,8 @@ impl Writer {
             Coming {
                 size: bytes.size,
                 hash: bytes.hash,
-                flags: Flags::NONE,
-                keywords: Vec::new(),
+                flags: recipient.marks.flags,
+                keywords: recipient.marks.keywords.clone(),
                 date: self.now.as_seconds(),
                 delivery: Some((delivery.journey, recipient.address.clone())),
                 from,
@@ -306,6 +308,22 @@ impl Writer {
         Ok(Answer::Gone(gone.iter().map(|letter| letter.uid).collect()))
     }
 
+    /// Trash and Junk, emptied by age: at most [`EXPIRED_AT_ONCE`] letters, so that nobody waits.
+    pub(super) fn expunge_old(
+        &mut self,
+        draft: &mut Draft,
+        of: &Address,
+        before: u32,
+    ) -> Result<Answer> {
+        self.account(draft, &of.account)?;
+        self.load_mailbox(of)?;
+        let state = &self.open_mut(of)?.state;
+        let old = state.letters.iter().filter(|letter| letter.saved < before);
+        let gone: Vec<Letter> = old.take(EXPIRED_AT_ONCE).copied().collect();
+        self.remove(draft, of, &gone, Why::Expunged)?;
+        Ok(Answer::Gone(gone.iter().map(|letter| letter.uid).collect()))
+    }
+
     /// Takes letters out of a mailbox; their files go after the next checkpoint.
     pub(super) fn remove(
         &mut self,
@@ -314,18 +332,27 @@ impl Writer {
         gone: &[Letter],
         why: Why,
     ) -> Result<()> {
-        let open = self.open_mut(of)?;
         let uids: UidSet = gone.iter().map(|letter| letter.uid).collect();
         for letter in gone {
-            let base = open.state.base_name(letter);
-            draft.work.push(Work::Job(Job::Leave(of.clone(), letter.uid, base)));
-            open.leaving.insert(letter.uid);
+            draft.work.push(Work::Job(self.leaves(of, letter, why)?));
         }
         draft.undo.push(Undo::Leaving(of.clone(), uids.clone()));
         for uids in uids.pieces(LINE_RANGES) {
             self.change(draft, of, Change::Gone { uids, why })?;
         }
         Ok(())
+    }
+
+    /// What becomes of the file of a letter that is gone.
+    pub(super) fn leaves(&mut self, of: &Address, letter: &Letter, why: Why) -> Result<Job> {
+        // A moved letter has its file elsewhere.
+        let kept = why == Why::Expunged && self.retention.keeps();
+        let when = self.now.as_seconds();
+        let open = self.open_mut(of)?;
+        open.leaving.insert(letter.uid);
+        let keep = kept.then(|| expunged::file_name(when, &open.state, letter));
+        let base = open.state.base_name(letter);
+        Ok(Job::Leave(Box::new(Leave { of: of.clone(), uid: letter.uid, base, keep })))
     }
 
     /// COPY: flags, keywords and dates come with the letters (RFC 9051 §6.4.7).

@@ -8,13 +8,15 @@ use std::time::SystemTime;
 use disk::{Disk, FileType, Mode};
 use protocol::time::Timestamp;
 
+use super::Writer;
 use super::draft::{Draft, Work};
 use super::layout::Job;
-use super::{Leaving, Writer};
+use super::leaving::{Leave, Leaving};
 use crate::ask::{Address, Answer};
 use crate::change::{Added, Change, How, Why};
 use crate::content;
 use crate::error::Result;
+use crate::expunged;
 use crate::flags::Flags;
 use crate::ids::Uid;
 use crate::letter::{Letter, OwnName, split_name};
@@ -304,6 +306,14 @@ impl Writer {
             match (standing(record, shown, is, LogHas::Nothing), name) {
                 (Standing::Leaving, Some(name)) => {
                     self.open_mut(of)?.leaving.insert(name.uid);
+                    let expunged = gone
+                        .iter()
+                        .any(|(uids, why)| *why == Why::Expunged && uids.contains(name.uid));
+                    let when = self.now.as_seconds();
+                    let keep = (expunged && self.retention.keeps())
+                        .then(|| expunged::name_of_file(when, of.mailbox, &name, file.flags));
+                    let leave = Leave { of: of.clone(), uid: name.uid, base, keep };
+                    self.keep_letter(&leave, &file.path)?;
                     self.leaving.push(Leaving::Letter(of.clone(), name.uid, file.path));
                 }
                 (Standing::Stray, _) if whole => self.quarantine(of, &file.path)?,

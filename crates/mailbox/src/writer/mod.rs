@@ -7,6 +7,7 @@ mod accounts;
 mod draft;
 mod folders;
 mod layout;
+mod leaving;
 mod letters;
 mod look;
 mod noted;
@@ -26,6 +27,7 @@ use crate::account_change::AccountState;
 use crate::ask::{AccountView, Address, Answer, Ask, Listed, Request, Usage};
 use crate::change::Change;
 use crate::error::{Error, Result};
+use crate::expunged::Retention;
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::index::Shelf;
 use crate::mailbox::{Mailbox, Shared};
@@ -38,7 +40,9 @@ use crate::view::View;
 pub(crate) use draft::Staged;
 use draft::{Draft, Numbers, Work};
 use layout::Job;
-pub(crate) use layout::{staged_path, sweep};
+pub(crate) use layout::staged_path;
+use leaving::Leaving;
+pub(crate) use leaving::{remove_tree, sweep};
 use look::Seen;
 
 /// The writer of all mailboxes.
@@ -54,6 +58,8 @@ pub struct Writer {
     accounts: HashMap<AccountId, Account>,
     published: Arc<Accounts>,
     index: Shelf,
+    /// How long expunged letters are kept.
+    retention: Retention,
     jobs: VecDeque<Job>,
     /// Files that nothing needs once what is laid out now is durable.
     leaving: Vec<Leaving>,
@@ -72,17 +78,6 @@ pub struct Writer {
     removed: u64,
     /// Damage found, in words for the operator; bounded.
     reports: Vec<String>,
-}
-
-/// A name to be removed after the next checkpoint.
-#[derive(Debug)]
-enum Leaving {
-    /// A letter's file.
-    Letter(Address, Uid, PathBuf),
-    /// A file of ours that was replaced.
-    File(PathBuf),
-    /// The Maildir of a deleted mailbox.
-    Tree(PathBuf),
 }
 
 /// An account in memory.
@@ -184,6 +179,7 @@ impl Writer {
             accounts: HashMap::new(),
             published: Arc::default(),
             index,
+            retention: options.retention.clone(),
             jobs: VecDeque::new(),
             leaving: Vec::new(),
             custody: Vec::new(),
@@ -231,6 +227,7 @@ impl Writer {
             }
             Ask::ChangeFlags(of, change) => self.change_flags(draft, &of, &change),
             Ask::Expunge(of, uids) => self.expunge(draft, &of, &uids),
+            Ask::ExpungeSavedBefore(of, before) => self.expunge_old(draft, &of, before),
             Ask::Copy { from, uids, to, quota } => {
                 self.copy(draft, &letters::Way { from, to, quota }, &uids)
             }

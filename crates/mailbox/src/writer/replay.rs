@@ -179,13 +179,12 @@ impl Writer {
             }
         }
         let Ok(open) = self.open_mut(of) else { return Ok(()) };
-        if let Change::Gone { uids, .. } = change {
-            let leave = |letter: Letter| {
-                open.leaving.insert(letter.uid);
-                Job::Leave(of.clone(), letter.uid, open.state.base_name(&letter))
-            };
-            let jobs: Vec<Job> = open.state.within(uids).map(leave).collect();
-            self.jobs.extend(jobs);
+        if let Change::Gone { uids, why } = change {
+            let letters: Vec<Letter> = open.state.within(uids).collect();
+            for letter in letters {
+                let job = self.leaves(of, &letter, *why).map_err(|error| unreadable(&error))?;
+                self.jobs.push_back(job);
+            }
         }
         let Ok(open) = self.open_mut(of) else { return Ok(()) };
         let before = open.state.counts;

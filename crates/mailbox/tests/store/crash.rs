@@ -118,9 +118,14 @@ fn without_validity(picture: &Picture) -> Picture {
 
 #[test]
 fn the_power_goes_at_every_step() {
+    power_goes_at_each(1);
+}
+
+/// At every so many-th step.
+pub(crate) fn power_goes_at_each(step: usize) {
     let (pictures, operations) = undisturbed();
     assert!(operations > 100, "the work touches the disk");
-    for at in 0..operations {
+    for at in (0..operations).step_by(step) {
         let all_or_nothing = if at % 2 == 0 { Cut::LoseAll } else { Cut::KeepAll };
         for cut in [all_or_nothing, Cut::Some(at)] {
             power_goes(&pictures, at, cut);

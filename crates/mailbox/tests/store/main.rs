@@ -4,6 +4,7 @@
 mod crash;
 mod everyday;
 mod foreign;
+mod kept;
 mod model;
 mod names;
 mod support;

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use disk::faulty::FaultyDisk;
 use disk::{Body, GroupCommit, LogOptions, Step};
 use mailbox::{
-    AccountId, Delivered, Delivery, Mailbox, MailboxName, Mailboxes, Options, Quota, Recipient,
-    Result, Writer,
+    AccountId, Delivered, Delivery, Mailbox, MailboxName, Mailboxes, Marks, Options, Quota,
+    Recipient, Result, Retention, Writer,
 };
 use protocol::journey::JourneyId;
 use protocol::time::Timestamp;
@@ -44,6 +44,8 @@ impl Store {
         let mut options = Options::new(ROOT, clock_of);
         options.index = index.map(Path::to_path_buf);
         options.commit.log = LogOptions { segment: 512 * 1024, segments: 2, salt: Some(7) };
+        let kept = KEPT.with(std::cell::Cell::get);
+        options.retention = Retention::new(move || kept);
         let (mailboxes, commit, _) = Mailboxes::open_stepped(Arc::new(disk.clone()), options)?;
         Ok(Store { disk: disk.clone(), mailboxes, commit, clock, ticks: Duration::ZERO })
     }
@@ -128,7 +130,14 @@ pub(crate) fn recipient(user: &str) -> Recipient {
         address: format!("{user}@red.test"),
         trace: Bytes::from_static(b"Return-Path: <bob@blue.test>\r\n"),
         quota: Quota::default(),
+        marks: Marks::default(),
     }
+}
+
+thread_local! {
+    /// How long stores of this test keep expunged letters.
+    pub(crate) static KEPT: std::cell::Cell<Duration> =
+        const { std::cell::Cell::new(Duration::ZERO) };
 }
 
 /// Microseconds since 1970 at which the next store begins.
