@@ -19,6 +19,7 @@ mod receive;
 mod relay;
 mod returns;
 pub mod sign;
+mod withdraw;
 
 use std::sync::Arc;
 

@@ -171,3 +171,39 @@ fn foreign_letters_command_nothing() {
     assert_eq!(saved["path"], "deep/folder/evil_[2J");
     assert!(here.root().join("deep/folder/evil_[2J").exists());
 }
+
+#[test]
+fn a_letter_is_kept_for_later_and_taken_back() {
+    let here = people();
+    let write = ["send", "--to", "bob@example.test", "--text", "Hallo."];
+    let send = |more: &[&str]| json(&here, "alice", &[&write, more].concat()).remove(0);
+    let sent = send(&["--undo", "1h"]);
+    let journey = sent["journey"].as_str().expect("ours has one").to_owned();
+    assert_eq!(here.queue().len(), 1);
+    // Nobody else's business, and not even told.
+    let no = mail(&here, "bob", &["recall", &journey]);
+    assert_eq!(no.code, 1, "{no:?}");
+    assert!(no.err.contains("no letter of yours"), "{no:?}");
+    assert_eq!(here.queue().len(), 1);
+    mail(&here, "alice", &["recall", &journey]).ok().says("taken back");
+    assert!(here.queue().is_empty());
+    let events = here.json(&["trace", &journey]);
+    let recalled = |event: &Value| {
+        event["kind"] == "discarded"
+            && event["text"].as_str().is_some_and(|it| it.contains("recalled-by-sender"))
+    };
+    assert!(events.iter().any(recalled), "{events:#?}");
+    assert_eq!(mail(&here, "alice", &["recall", &journey]).code, 1);
+    // What may leave leaves by itself, and cannot be taken back any more.
+    let sent = send(&["--later", "1s", "--subject", "in a moment"]);
+    let subjects = || json(&here, "bob", &["list"]);
+    let listed = wait::until("it has left", || subjects().pop());
+    assert_eq!(listed["subject"], "in a moment");
+    let journey = sent["journey"].as_str().expect("ours has one");
+    assert_eq!(mail(&here, "alice", &["recall", journey]).code, 1);
+    // RFC 4865 §4: longer than the server keeps letters.
+    let long = mail(&here, "alice", &[&write[..], &["--later", "400d"]].concat());
+    assert_eq!(long.code, 1, "{long:?}");
+    assert!(long.err.contains("seconds at most"), "{long:?}");
+    here.assert_balanced();
+}

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use protocol::ipc::{Fault, FaultKind, Method};
 use protocol::journey::JourneyId;
-use protocol::machine::Tick;
-use queue::{Answer, Change, Listed, Progress, Said, State, Wait};
+use queue::{Answer, Change, Listed, State, Wait};
 use serde::{Deserialize, Serialize};
 use service::trail::{Event, Kind, Outcome};
 
@@ -15,6 +14,7 @@ use crate::bounce::Occasion;
 use crate::limits::REPORTED_HEADER;
 use crate::reason::{Failure, Reason};
 use crate::relay::{Relay, compose, header_of};
+use crate::withdraw::{Stopped, ended, stop};
 
 /// `queue.act`: does something with letters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,12 +93,13 @@ pub(super) async fn act(relay: &Relay, ask: AskAct) -> Result<Acted, Fault> {
     if ask.verb == Verb::Retry {
         relay.slots.forgive();
     }
-    let deadline = relay.context.clock.tick().after(STOPS);
+    let here = (&relay.queue, &relay.context.clock);
+    let halt = ("stopped by an operator", relay.context.clock.tick().after(STOPS));
     for listed in chosen {
         let id = listed.letter.journey;
         let listed = match (listed.active, ask.verb) {
             // The answer of the other side may already be on its way.
-            (true, Verb::Bounce | Verb::Remove) => match stop(relay, &listed, deadline).await {
+            (true, Verb::Bounce | Verb::Remove) => match stop(here, &listed, halt).await {
                 Ok(Stopped::Rests(listed)) => *listed,
                 Ok(Stopped::Gone) => {
                     acted.unknown.push(id);
@@ -127,47 +128,6 @@ fn refused(id: JourneyId, error: &disk::Error) -> Fault {
     Fault::new(FaultKind::Internal, text)
 }
 
-/// What came of stopping a letter that was being tried.
-enum Stopped {
-    /// Nobody works on it; as it is now.
-    Rests(Box<Listed>),
-    /// It has left.
-    Gone,
-    /// Its transaction takes longer than anybody waits.
-    Not,
-}
-
-/// Stops a letter that is being tried: it is held, so that no further transaction begins, and the
-/// one that goes on is waited for.
-async fn stop(relay: &Relay, listed: &Listed, deadline: Tick) -> disk::Result<Stopped> {
-    let id = listed.letter.journey;
-    let (clock, at) = (&relay.context.clock, (id, relay.context.clock.now()));
-    let is_ours = listed.letter.held.is_none();
-    if is_ours {
-        let hold = vec![Change::Hold("stopped by an operator".to_owned())];
-        relay.queue.change(at, hold, Wait::Durable).await?;
-    }
-    let mut watch = relay.queue.watch();
-    loop {
-        match relay.queue.show(id) {
-            None => return Ok(Stopped::Gone),
-            Some(listed) if !listed.active => return Ok(Stopped::Rests(Box::new(listed))),
-            Some(_) => {}
-        }
-        let left = deadline.since(clock.tick());
-        if left.is_zero() {
-            if is_ours {
-                relay.queue.change(at, vec![Change::Release], Wait::Durable).await?;
-            }
-            return Ok(Stopped::Not);
-        }
-        tokio::select! {
-            () = watch.changed() => {}
-            () = clock.sleep(left) => {}
-        }
-    }
-}
-
 async fn one(relay: &Relay, listed: &Listed, verb: Verb, why: &str) -> disk::Result<Answer> {
     let letter = &listed.letter;
     let now = relay.context.clock.now();
@@ -181,7 +141,7 @@ async fn one(relay: &Relay, listed: &Listed, verb: Verb, why: &str) -> disk::Res
         Verb::Release => (Kind::Released, vec![Change::Release]),
         Verb::Remove => {
             let text = format!("rule removed-by-operator: {said}");
-            (Kind::Discarded, end(listed, State::Discarded, &text))
+            (Kind::Discarded, ended(listed, State::Discarded, &text))
         }
         Verb::Bounce => return bounce(relay, listed, &said).await,
     };
@@ -209,13 +169,14 @@ async fn bounce(relay: &Relay, listed: &Listed, said: &str) -> disk::Result<Answ
     let (answer, kind) = match report {
         Some(report) => {
             let report = relay.signed(report);
-            let changes = end(listed, State::Bounced, said);
+            let changes = ended(listed, State::Bounced, said);
             let answer = relay.queue.change_with_report(at, changes, report).await?;
             (answer, Kind::Bounced)
         }
         None => {
             // RFC 5321 §4.5.5: nobody is told about a report.
-            let changes = end(listed, State::Discarded, &format!("rule null-reverse-path: {said}"));
+            let changes =
+                ended(listed, State::Discarded, &format!("rule null-reverse-path: {said}"));
             (relay.queue.change(at, changes, Wait::Durable).await?, Kind::Discarded)
         }
     };
@@ -223,17 +184,6 @@ async fn bounce(relay: &Relay, listed: &Listed, said: &str) -> disk::Result<Answ
         record(relay, listed, kind, said);
     }
     Ok(answer)
-}
-
-/// Ends every recipient that waits.
-fn end(listed: &Listed, state: State, text: &str) -> Vec<Change> {
-    let ended = |(index, recipient): (usize, &queue::Recipient)| {
-        let reason = Reason::Operator.to_string();
-        let last = Some(Said { reason, host: String::new(), text: text.to_owned() });
-        let progress = Progress { state, last, ..recipient.progress.clone() };
-        Change::Recipient(index, progress)
-    };
-    listed.letter.waiting().map(ended).collect()
 }
 
 fn record(relay: &Relay, listed: &Listed, kind: Kind, why: &str) {

@@ -117,6 +117,7 @@ mod tests {
                 next: now,
                 last: last.clone(),
             },
+            in_hand: None,
         };
         Letter {
             journey: JourneyId::new(arrived, 1),

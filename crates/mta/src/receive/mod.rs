@@ -12,6 +12,7 @@ mod handover;
 mod inspect;
 mod letter;
 mod notice;
+mod recall;
 mod returned;
 mod session;
 #[cfg(test)]

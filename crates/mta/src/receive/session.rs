@@ -248,6 +248,9 @@ impl Talk {
             letter::record_refused(&journal, &rejection, None);
             return Err(rejection);
         }
+        if let Some(id) = mail.parameters.recall {
+            return self.desk.recall(id, letter::account(&mail.parameters)).await;
+        }
         let since_start = std::time::Duration::from_micros(context.clock.tick().as_micros());
         if let (Door::Internet, Some(ip)) = (self.door, self.peer.ip())
             && let Err(rejection) = self.desk.admit_letter(ip)

@@ -393,6 +393,7 @@ mod tests {
                 next: Timestamp::from_seconds(0),
                 last: Some(last),
             },
+            in_hand: None,
         }
     }
 

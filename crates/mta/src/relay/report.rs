@@ -146,6 +146,7 @@ mod tests {
             parameters,
             from: Some("team@red.test".parse().expect("an address")),
             progress: Progress { state: State::Waiting, attempts: 1, next: at, last: None },
+            in_hand: None,
         };
         Letter {
             journey: JourneyId::new(at, 1),

@@ -12,6 +12,7 @@ use protocol::address::Address;
 use protocol::imap::command::StoreAction;
 use protocol::imap::flag::{Flag, Keyword, SpecialUse};
 use protocol::imap::mailbox::MailboxName;
+use protocol::smtp::Release;
 
 use crate::failure::Failure;
 use crate::retrieve::change::{self, Mark};
@@ -68,7 +69,7 @@ impl Origin {
     }
 }
 
-/// Sends.
+/// Sends; `release` is when the letter may leave the server, if not at once.
 ///
 /// # Errors
 /// There is no recipient, or the letter could not be handed in: the text says where it is kept. A
@@ -76,7 +77,7 @@ impl Origin {
 pub async fn send(
     desk: &Desk,
     draft: &Draft,
-    copy: Copy,
+    (copy, release): (Copy, Option<Release>),
     origin: Option<&Origin>,
 ) -> Result<Sent, Failure> {
     let recipients: Vec<&Address> = draft.recipients();
@@ -95,7 +96,8 @@ pub async fn send(
     };
     let letter = draft.to_letter(&stamp);
     let outgoing = without_bcc(&letter);
-    let parcel = Parcel { sender: &draft.from.address, recipients: &recipients, letter: &outgoing };
+    let (sender, letter_out) = (&draft.from.address, outgoing.as_slice());
+    let parcel = Parcel { sender, recipients: &recipients, letter: letter_out, release };
     let receipt = match hand_in(desk, &parcel).await {
         Ok(receipt) => receipt,
         Err(failure) => return Err(kept(failure, &letter, &boundary)),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use net::Driver;
 use protocol::address::{Address, ForwardPath, ReversePath};
+use protocol::journey::JourneyId;
 use protocol::sasl::ChannelBinding;
 use protocol::smtp::client::config::{Config, TlsUse};
 use protocol::smtp::client::{Answer, Client, Closing, Event, Failure as Fault, Fate};
-use protocol::smtp::{BodyType, MailParameters, RcptParameters};
+use protocol::smtp::{BodyType, MailParameters, RcptParameters, Release};
 
 use super::{Desk, Dialled, handshake_failure};
 use crate::account::{Security, Server};
@@ -26,6 +27,8 @@ pub struct Parcel<'a> {
     pub recipients: &'a [&'a Address],
     /// The letter, CRLF line ends.
     pub letter: &'a [u8],
+    /// When it may leave the server; `None`: at once.
+    pub release: Option<Release>,
 }
 
 /// What the server did with it.
@@ -46,41 +49,23 @@ pub struct Receipt {
 /// # Errors
 /// No connection, no login, or no recipient was taken: then nothing was sent.
 pub async fn hand_in(desk: &Desk, parcel: &Parcel<'_>) -> Result<Receipt, Failure> {
-    let server = desk.account.submission.clone();
-    let Dialled { stream, tls, name, binding } = desk.dial(&server).await?;
-    let starttls = server.security == Security::StartTls;
-    let config = Config {
-        tls: if starttls { TlsUse::Required } else { TlsUse::Never },
-        // RFC 5321 §4.1.4: a client without a name gives its address. Submission servers do not
-        // care, and the name of a laptop is nobody's business.
-        ..Config::smtp("[127.0.0.1]")
+    let mut session = Session::open(desk).await?;
+    let outcome = match session.keeps_until(parcel.release) {
+        Ok(()) => session.send(desk, parcel).await,
+        Err(failure) => Err(failure),
     };
-    let machine = Client::new(Arc::new(config), desk.clock.tick());
-    let mut session = Session {
-        driver: Driver::new(machine, stream, &desk.clock, &desk.cancel),
-        binding,
-        server,
-    };
-    loop {
-        match session.next().await? {
-            Event::StartTls => {
-                let begun = session.driver.connect_tls(&tls, &name).await;
-                begun.map_err(|error| handshake_failure(&session.server, &error))?;
-                if let Some(facts) = session.driver.machine().tls() {
-                    session.binding = ChannelBinding::of(facts);
-                }
-            }
-            Event::Ready => break,
-            _ => {}
-        }
-    }
-    session.log_in(desk).await?;
-    let outcome = session.send(desk, parcel).await;
-    let now = desk.clock.tick();
-    session.driver.machine().quit(now);
-    // The letter is in the server's hands already; a goodbye that fails changes nothing.
-    let _ =
-        desk.clock.timeout(GOODBYE, async { while session.driver.next().await.is_some() {} }).await;
+    session.leave(desk).await;
+    outcome
+}
+
+/// Takes back a letter that waits at the server, where the server is a Posthaste.
+///
+/// # Errors
+/// No connection, no login, or the letter has left: the server's words.
+pub async fn recall(desk: &Desk, id: JourneyId) -> Result<(), Failure> {
+    let mut session = Session::open(desk).await?;
+    let outcome = session.recall(desk, id).await;
+    session.leave(desk).await;
     outcome
 }
 
@@ -91,6 +76,92 @@ struct Session {
 }
 
 impl Session {
+    /// A session that is logged in.
+    async fn open(desk: &Desk) -> Result<Session, Failure> {
+        let server = desk.account.submission.clone();
+        let Dialled { stream, tls, name, binding } = desk.dial(&server).await?;
+        let starttls = server.security == Security::StartTls;
+        let config = Config {
+            tls: if starttls { TlsUse::Required } else { TlsUse::Never },
+            // RFC 5321 §4.1.4: a client without a name gives its address. Submission servers do not
+            // care, and the name of a laptop is nobody's business.
+            ..Config::smtp("[127.0.0.1]")
+        };
+        let machine = Client::new(Arc::new(config), desk.clock.tick());
+        let mut session = Session {
+            driver: Driver::new(machine, stream, &desk.clock, &desk.cancel),
+            binding,
+            server,
+        };
+        loop {
+            match session.next().await? {
+                Event::StartTls => {
+                    let begun = session.driver.connect_tls(&tls, &name).await;
+                    begun.map_err(|error| handshake_failure(&session.server, &error))?;
+                    if let Some(facts) = session.driver.machine().tls() {
+                        session.binding = ChannelBinding::of(facts);
+                    }
+                }
+                Event::Ready => break,
+                _ => {}
+            }
+        }
+        session.log_in(desk).await?;
+        Ok(session)
+    }
+
+    /// Says goodbye. What was to be done is done: one that fails changes nothing.
+    async fn leave(mut self, desk: &Desk) {
+        let now = desk.clock.tick();
+        self.driver.machine().quit(now);
+        let over = async { while self.driver.next().await.is_some() {} };
+        let _ = desk.clock.timeout(GOODBYE, over).await;
+    }
+
+    /// Whether the server keeps letters for so long (RFC 4865 §4).
+    fn keeps_until(&mut self, release: Option<Release>) -> Result<(), Failure> {
+        let Some(release) = release else { return Ok(()) };
+        let offered = self.driver.machine().capabilities().and_then(|it| it.future_release);
+        match (offered, release) {
+            (None, _) => {
+                let text = format!("{} does not keep letters for later", self.server);
+                Err(Failure::no(text))
+            }
+            (Some(most), Release::After(seconds)) if seconds > most => {
+                let text = format!("{} keeps letters for {most} seconds at most", self.server);
+                Err(Failure::no(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn recall(&mut self, desk: &Desk, id: JourneyId) -> Result<(), Failure> {
+        if !self.driver.machine().capabilities().is_some_and(|offered| offered.recall) {
+            let text = format!("{} does not give letters back (XRECALL)", self.server);
+            return Err(Failure::no(text));
+        }
+        let sender = ReversePath::Address(desk.account.address.clone());
+        let parameters = MailParameters { recall: Some(id), ..MailParameters::default() };
+        self.driver.machine().mail(desk.clock.tick(), &sender, &parameters);
+        loop {
+            match self.next().await? {
+                Event::Mail(answer) if answer.is_success() => {
+                    self.driver.machine().reset(desk.clock.tick());
+                    return Ok(());
+                }
+                Event::Mail(answer) => {
+                    let said = words(&answer);
+                    let text = format!("{}: {said}", self.server);
+                    return Err(match answer.reply.code.is_temporary() {
+                        true => Failure::try_again(text),
+                        false => Failure::no(text),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The next event; the end of the connection is a failure.
     async fn next(&mut self) -> Result<Event, Failure> {
         match self.driver.next().await {
@@ -157,6 +228,7 @@ impl Session {
             size: Some(size),
             body: (!parcel.letter.is_ascii()).then_some(BodyType::EightBitMime),
             smtputf8: utf8,
+            release: parcel.release,
             ..MailParameters::default()
         };
         let now = desk.clock.tick();

@@ -67,7 +67,8 @@ pub(super) async fn send(
         user_agent: "Posthaste",
     };
     let letter = draft.to_letter(&stamp);
-    let parcel = Parcel { sender: &sender, recipients: &[&recipient], letter: &letter };
+    let parcel =
+        Parcel { sender: &sender, recipients: &[&recipient], letter: &letter, release: None };
     let receipt = hand_in(&desk, &parcel).await.map_err(failed)?;
     let journey = receipt
         .journey

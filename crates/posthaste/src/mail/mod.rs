@@ -36,6 +36,8 @@ pub(crate) struct MailArgs {
 enum Verb {
     /// Writes and sends a letter
     Send(writing::SendArgs),
+    /// Takes back a letter that waits at the server
+    Recall(writing::RecallArgs),
     /// Lists the letters of a folder, newest first
     List(letters::ListArgs),
     /// Shows a letter, or saves what is attached to it
@@ -88,6 +90,7 @@ fn mail(args: &MailArgs) -> Result<Exit, Failure> {
     runtime.block_on(async {
         match &args.verb {
             Verb::Send(args) => writing::send(&desk, args).await,
+            Verb::Recall(args) => writing::recall(&desk, args).await,
             Verb::Reply(args) => writing::reply(&desk, args).await,
             Verb::Forward(args) => writing::forward(&desk, args).await,
             Verb::Read(args) => reading::read(&desk, args).await,

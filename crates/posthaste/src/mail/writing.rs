@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use message::compose::Draft;
@@ -10,8 +11,12 @@ use mua::compose::send::{self as sending, Copy, Origin, Sent};
 use mua::compose::{attach, author, editor, form};
 use mua::retrieve::read::{self as letters, Letter, Remember};
 use mua::session::imap::Imap;
+use mua::session::submission;
 use mua::show::local_time::Zone;
 use mua::{Desk, Failure};
+use protocol::journey::JourneyId;
+use protocol::smtp::Release;
+use protocol::time::Timestamp;
 use serde_json::json;
 use service::Exit;
 
@@ -48,6 +53,12 @@ struct Content {
     /// Keeps no copy in Sent
     #[arg(long)]
     no_copy: bool,
+    /// The server keeps it for so long before it leaves: 30s, 5m, 2h, 3d
+    #[arg(long, value_name = "TIME", value_parser = span, visible_alias = "undo")]
+    later: Option<Duration>,
+    /// The server keeps it until then: 2026-11-24T08:00:00+01:00
+    #[arg(long, value_name = "WHEN", value_parser = moment, conflicts_with = "later")]
+    at: Option<Timestamp>,
     /// The outcome as JSON
     #[arg(long)]
     json: bool,
@@ -97,6 +108,42 @@ pub(super) struct ForwardArgs {
     whole: bool,
     #[command(flatten)]
     content: Content,
+}
+
+/// Takes back a letter that waits at the server.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Only a Posthaste can do that, and only while the letter waits: for the time \
+    that --later gave it, or because nobody could be reached yet. A copy in Sent stays.\n\n\
+    Example:\n  posthaste mail send --to bob@example.net --text Hello --undo 30s\n  \
+    posthaste mail recall 01k0f9s3m2v7q8ra\n\nExit 1 when it has left."
+)]
+pub(super) struct RecallArgs {
+    /// The journey, as `send` printed it
+    journey: JourneyId,
+    /// The outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn recall(desk: &Desk, args: &RecallArgs) -> Result<Exit, Failure> {
+    submission::recall(desk, args.journey).await?;
+    if args.json {
+        output::json(&json!({ "journey": args.journey, "recalled": true }));
+    } else {
+        output::line("taken back; nobody has it");
+    }
+    Ok(Exit::Done)
+}
+
+/// A span as `30s`, `5m`, `2h`, `3d`.
+fn span(text: &str) -> Result<Duration, String> {
+    service::config::values::duration::parse(text)
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text)
+        .ok_or_else(|| "write it as 2026-11-24T08:00:00+01:00 (RFC 3339)".to_owned())
 }
 
 pub(super) async fn send(desk: &Desk, args: &SendArgs) -> Result<Exit, Failure> {
@@ -158,8 +205,13 @@ async fn deliver(
         None => edit(desk, &mut draft)?,
     }
     let copy = if content.no_copy { Copy::None } else { Copy::Keep };
-    let sent = sending::send(desk, &draft, copy, origin.as_ref()).await?;
+    let after = content.later.map(|wait| Release::After(wait.as_secs()));
+    let release = after.or(content.at.map(Release::At));
+    let sent = sending::send(desk, &draft, (copy, release), origin.as_ref()).await?;
     tell(&sent, content.json);
+    if let (Some(_), Some(journey), false) = (release, &sent.receipt.journey, content.json) {
+        output::line(&format!("it waits; `posthaste mail recall {journey}` takes it back"));
+    }
     Ok(if sent.receipt.refused.is_empty() { Exit::Done } else { Exit::No })
 }
 

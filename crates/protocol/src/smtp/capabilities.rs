@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub requiretls: bool,
     /// FUTURERELEASE, RFC 4865: the longest wait in seconds.
     pub future_release: Option<u64>,
+    /// XRECALL: what waits can be taken back by who submitted it. Ours.
+    pub recall: bool,
     /// XPOSTHASTE: the private parameters of our own inner hops.
     pub xposthaste: bool,
     /// The mechanisms of AUTH, RFC 4954, in upper case; empty: no AUTH.
@@ -72,6 +74,7 @@ impl Capabilities {
                 self.future_release =
                     Some(longest.and_then(|n| n.parse().ok()).unwrap_or(u64::MAX));
             }
+            "XRECALL" => self.recall = true,
             "XPOSTHASTE" => self.xposthaste = true,
             "SIZE" => {
                 self.size = match rest.trim().parse() {
@@ -111,6 +114,7 @@ impl Capabilities {
             (self.dsn, "DSN"),
             (self.starttls, "STARTTLS"),
             (self.requiretls, "REQUIRETLS"),
+            (self.recall, "XRECALL"),
             (self.xposthaste, "XPOSTHASTE"),
         ] {
             if offered {
@@ -149,6 +153,7 @@ mod tests {
             dsn: true,
             requiretls: true,
             future_release: Some(86_400),
+            recall: true,
             xposthaste: true,
             auth: vec!["PLAIN".into(), "SCRAM-SHA-256".into()],
         };

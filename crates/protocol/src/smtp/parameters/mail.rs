@@ -1,6 +1,6 @@
 //! The parameters of MAIL: SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, REQUIRETLS, HOLDFOR and
-//! HOLDUNTIL, and our private XJOURNEY and XHOLD, which exist on the Unix sockets between our own
-//! agents only.
+//! HOLDUNTIL, our XRECALL for who submits, and our private XJOURNEY and XHOLD, which exist on the
+//! Unix sockets between our own agents only.
 
 use std::fmt::Write as _;
 
@@ -31,6 +31,8 @@ pub struct MailParameters {
     pub requiretls: bool,
     /// HOLDFOR or HOLDUNTIL: when it may leave. RFC 4865 §5.
     pub release: Option<Release>,
+    /// XRECALL: nothing is sent; this letter, which waits, is taken back.
+    pub recall: Option<JourneyId>,
     /// XJOURNEY: the letter already has a journey.
     pub journey: Option<JourneyId>,
     /// XHOLD: keep the letter in the queue, for this reason.
@@ -99,6 +101,9 @@ impl MailParameters {
                 "ENVID" if offered.dsn => {
                     once(&mut read.envid, "ENVID", value.and_then(dsn::envid))?;
                 }
+                "XRECALL" if offered.recall => {
+                    once(&mut read.recall, "XRECALL", value.and_then(|v| v.parse().ok()))?;
+                }
                 "XJOURNEY" if offered.xposthaste => {
                     once(&mut read.journey, "XJOURNEY", value.and_then(|v| v.parse().ok()))?;
                 }
@@ -150,6 +155,9 @@ impl MailParameters {
         }
         if offered.dsn {
             dsn::print_mail(self.ret, self.envid.as_deref(), out);
+        }
+        if let (Some(journey), true) = (self.recall, offered.recall) {
+            let _ = write!(out, " XRECALL={journey}");
         }
         if offered.xposthaste {
             if let Some(journey) = self.journey {

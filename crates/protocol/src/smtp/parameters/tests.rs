@@ -11,6 +11,7 @@ fn all() -> Capabilities {
         eight_bit_mime: true,
         smtputf8: true,
         dsn: true,
+        recall: true,
         xposthaste: true,
         auth: vec!["PLAIN".into()],
         ..Capabilities::default()

@@ -151,6 +151,8 @@ impl Wire {
             // RFC 8689 §4.1: announced under TLS alone.
             requiretls: encrypted && !self.is_lmtp(),
             future_release: config.future_release,
+            // What may wait here may be taken back while it does.
+            recall: config.future_release.is_some(),
             xposthaste: config.private == Offer::Yes,
             auth,
         }
