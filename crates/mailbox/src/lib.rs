@@ -47,8 +47,8 @@ mod words;
 mod writer;
 
 pub use ask::{
-    AccountView, Delivered, Delivery, FlagChange, FlagsChanged, Listed, Marks, NewLetter, Placed, Quota,
-    Recipient, SpecialUse, Usage,
+    AccountView, Delivered, Delivery, FlagChange, FlagsChanged, Listed, Marks, NewLetter, Placed,
+    Quota, Recipient, SpecialUse, Usage,
 };
 pub use change::How;
 pub use content::Content;

@@ -486,6 +486,7 @@ fn deliver(mailboxes: &Mailboxes, commit: &mut Commit, number: u32) -> mailbox::
             address: "alice@red.test".into(),
             trace: "Return-Path: <>\r\n".into(),
             quota: Quota::default(),
+            marks: mailbox::Marks::default(),
         }],
     };
     let mailboxes = mailboxes.clone();

@@ -247,6 +247,7 @@ fn recipient(which: usize) -> Recipient {
         address: format!("{}@red.test", PEOPLE[which]),
         trace: TRACE.to_vec().into(),
         quota: Quota::default(),
+        marks: mailbox::Marks::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use disk::Body;
 use mailbox::{
-    AccountId, Delivery, Error, FlagChange, Flags, How, Keyword, MailboxId, NewLetter, Quota,
-    SpecialUse, UidSet,
+    AccountId, Delivery, Error, FlagChange, Flags, How, Keyword, MailboxId, Marks, NewLetter,
+    Quota, Recipient, SpecialUse, UidSet,
 };
 
 use crate::support::{Store, journey, name, recipient};
@@ -32,6 +32,30 @@ fn an_account_begins_with_the_usual_mailboxes() {
     assert_eq!(view.find(&name("Sent")).unwrap().special_use, Some(SpecialUse::Sent));
     assert_eq!(view.find(&name("INBOX")).unwrap().id, MailboxId::INBOX);
     assert_eq!(view.subscriptions.len(), 6);
+}
+
+#[test]
+fn a_letter_comes_with_its_marks_in_one_step() {
+    let mut store = Store::new();
+    let marks = Marks { flags: Flags::SEEN, keywords: vec![Keyword::new("$list").unwrap()] };
+    let delivery = Delivery {
+        journey: journey(1),
+        body: Body::from(&b"Subject: hi\r\n\r\nbody\r\n"[..]),
+        recipients: vec![Recipient { marks, ..recipient("alice") }],
+    };
+    let mailboxes = store.mailboxes.clone();
+    let results = store.run(mailboxes.deliver(delivery));
+    assert!(results[0].is_ok());
+    let disk = store.disk.clone();
+    // What was logged for the letter holds them.
+    drop((mailboxes, store));
+    let mut store = Store::open(&disk).unwrap();
+    let view = store.mailbox("INBOX").view();
+    let letter = view.at(0).unwrap();
+    assert!(letter.flags.contains(Flags::SEEN));
+    assert_eq!(letter.modseq, view.highest_modseq());
+    let names: Vec<&str> = view.keywords_of(&letter).map(|it| it.as_str()).collect();
+    assert_eq!(names, ["$list"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use directory::{Account, Found};
 use disk::Spool;
-use mailbox::{AccountId, Delivered, Delivery, Error, MailboxName, Quota, Recipient};
+use mailbox::{AccountId, Delivered, Delivery, Error, MailboxName, Marks, Quota, Recipient};
 use message::date::DateTime;
 use message::received::{self, Guard, Protocol, Received};
 use protocol::address::{ForwardPath, ReversePath};
@@ -214,6 +214,7 @@ async fn place(shared: &Deliveries, parcels: &[Parcel<'_>]) -> Vec<Result<Place,
             address: parcel.recipient.to_owned(),
             trace: parcel.trace.clone(),
             quota: parcel.quota,
+            marks: Marks::default(),
         });
     }
     let names: Vec<MailboxName> = to.iter().map(|one| one.mailbox.clone()).collect();

@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use disk::Body;
-use mailbox::{
-    AccountId, Delivered, Delivery, FlagChange, Flags, How, Keyword, MailboxName, Quota, Recipient,
-    UidSet,
-};
+use mailbox::{AccountId, Delivery, Flags, Keyword, MailboxName, Marks, Quota, Recipient};
 use message::date::DateTime;
 use protocol::address::ReversePath;
 use protocol::journey::JourneyId;
@@ -263,6 +260,7 @@ async fn store(
         address: parcel.recipient.to_owned(),
         trace,
         quota: parcel.quota,
+        marks: marks_of(flags),
     };
     let delivery = Delivery { journey: parcel.journey, body, recipients: vec![recipient] };
     let results = shared.mailboxes.deliver(delivery).await;
@@ -271,32 +269,12 @@ async fn store(
     if stored.repeated {
         return Ok(format!("{mailbox}, for the second time"));
     }
-    if !flags.is_empty() {
-        mark(shared, parcel.account, (&stored, flags)).await;
-    }
     Ok(format!("{mailbox}, UID {}", stored.uid))
 }
 
-/// Sets flags and keywords. The letter is safe: that these cannot be set does not undo it.
-async fn mark(shared: &Deliveries, account: &AccountId, (stored, flags): (&Delivered, &[String])) {
-    let (flags, keywords) = flags_of(flags);
-    let mut uids = UidSet::new();
-    uids.insert(stored.uid);
-    let how = How::Add;
-    let change = FlagChange { uids, how, flags, keywords, unchanged_since: None };
-    let marked = async {
-        let mailbox = shared.mailboxes.open_mailbox(account, stored.mailbox).await?;
-        shared.mailboxes.change_flags(&mailbox, change).await
-    };
-    if let Err(error) = marked.await {
-        tracing::warn!(%error, %account, "a rule's flags were not set");
-    }
-}
-
 /// System flags and keywords by the names of IMAP; what is neither is passed over (RFC 5232 §2).
-pub(super) fn flags_of(names: &[String]) -> (Flags, Vec<Keyword>) {
-    let mut flags = Flags::NONE;
-    let mut keywords = Vec::new();
+pub(super) fn marks_of(names: &[String]) -> Marks {
+    let Marks { mut flags, mut keywords } = Marks::default();
     for name in names {
         match name.to_ascii_lowercase().as_str() {
             "\\seen" => flags = flags | Flags::SEEN,
@@ -307,7 +285,7 @@ pub(super) fn flags_of(names: &[String]) -> (Flags, Vec<Keyword>) {
             _ => keywords.extend(Keyword::new(name)),
         }
     }
-    (flags, keywords)
+    Marks { flags, keywords }
 }
 
 /// The end of a letter by a rule: in the custody book, on disk, before the sender hears yes.

@@ -3,7 +3,7 @@
 //! by a machine, to one sender once in a while. A failure here never hurts the letter.
 
 use bytes::Bytes;
-use mailbox::{MailboxName, NewLetter};
+use mailbox::{MailboxName, Marks, NewLetter};
 use message::header;
 use protocol::address::{Address, ForwardPath, ReversePath};
 use protocol::journey::JourneyId;
@@ -13,7 +13,7 @@ use sieve::{Answer, Filing, Notice, Stamp};
 
 use super::Deliveries;
 use super::letter::{bare, rejection};
-use super::ruled::{Parcel, find_mailbox, flags_of};
+use super::ruled::{Parcel, find_mailbox, marks_of};
 use crate::rules::{Posted, Unsent};
 
 /// Why a letter did not go on.
@@ -147,7 +147,7 @@ async fn copy(shared: &Deliveries, parcel: &Parcel<'_>, (letter, to): (Vec<u8>, 
     let Some(filing) = to else { return };
     let name = find_mailbox(shared, parcel.account, filing).await;
     let name = name.unwrap_or_else(MailboxName::inbox);
-    let (flags, keywords) = flags_of(&filing.flags);
+    let Marks { flags, keywords } = marks_of(&filing.flags);
     let body = disk::Body::from(Bytes::from(letter));
     let new = NewLetter { body, flags, keywords, date: None };
     let stored = async {
