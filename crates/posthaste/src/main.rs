@@ -29,6 +29,11 @@ use clap::error::ErrorKind;
 
 use crate::cli::{Cli, Command};
 
+/// A letter is taken apart in one thread and written and freed in another: glibc's arenas make
+/// both wait for one lock. docs/decisions/0017-mimalloc.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     net::tls::install_provider();
     let cli = match Cli::try_parse() {
