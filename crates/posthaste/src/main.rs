@@ -30,7 +30,7 @@ use clap::error::ErrorKind;
 use crate::cli::{Cli, Command};
 
 /// A letter is taken apart in one thread and written and freed in another: glibc's arenas make
-/// both wait for one lock. docs/decisions/0017-mimalloc.md.
+/// both wait for one lock. docs/decisions/0021-mimalloc.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
