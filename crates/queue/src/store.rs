@@ -418,6 +418,10 @@ impl QueueStore {
         let tail = &rest[end..];
         let (headers, body) =
             tail.split_at_checked(headers).ok_or_else(|| bad("a record is too short"))?;
+        if place == Place::Logged && body.len() as u64 != letter.length {
+            // Laid out like this it would be a file that nobody can read.
+            return Err(bad("a letter is not as long as its envelope says"));
+        }
         letter.headers = bytes::Bytes::copy_from_slice(headers);
         let journey = letter.journey;
         let bytes = match place {

@@ -493,12 +493,13 @@ impl Server {
 
     /// A line that is not a command: DONE, or a SASL response. `None`: it is not complete.
     fn poll_line(&mut self) -> Option<Bytes> {
-        let Some(end) = memchr::memchr(b'\n', self.input.as_slice()) else {
-            if self.input.len() > limits::SASL_LINE {
-                self.bye("the line is too long");
-            }
+        let end = memchr::memchr(b'\n', self.input.as_slice());
+        // Too long is too long, whether or not its end has come with it.
+        if end.unwrap_or(self.input.len()) > limits::SASL_LINE {
+            self.bye("the line is too long");
             return None;
-        };
+        }
+        let end = end?;
         let line = self.input.take(end + 1);
         let length = line.len() - if line.ends_with(b"\r\n") { 2 } else { 1 };
         Some(line.slice(..length))

@@ -210,6 +210,20 @@ fn idle_ends_with_done() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_so_however_it_comes() {
+    let line = [vec![b'x'; limits::SASL_LINE + 1], b"\r\n".to_vec()].concat();
+    for piece in [1, 1000, line.len()] {
+        let mut server = logged_in();
+        assert_eq!(say(&mut server, "a IDLE\r\n"), "+ idling\r\n");
+        let mut said = String::new();
+        for piece in line.chunks(piece) {
+            said.push_str(&say(&mut server, std::str::from_utf8(piece).unwrap()));
+        }
+        assert_eq!(said, "* BYE the line is too long\r\n", "in pieces of {piece}");
+    }
+}
+
+#[test]
 fn sasl_is_an_exchange() {
     let mut server = server();
     server.feed(Tick::default(), b"a AUTHENTICATE plain\r\n");
