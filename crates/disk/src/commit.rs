@@ -165,6 +165,8 @@ pub struct GroupCommit<S: Store> {
     last_batch: usize,
     /// Something is published and not laid out for sure.
     unlaid: bool,
+    /// Changes published since everything was laid out.
+    behind: usize,
     /// Set where the loop has a thread of its own.
     gather: Option<Gather>,
     phase: Phase,
@@ -219,6 +221,7 @@ impl<S: Store> GroupCommit<S> {
             newest: Duration::ZERO,
             last_batch: 0,
             unlaid: false,
+            behind: 0,
             gather: None,
             phase: Phase::Collecting,
             syncer: None,
@@ -273,6 +276,10 @@ impl<S: Store> GroupCommit<S> {
             _ if !self.inbox.is_open() => self.close(),
             Phase::Collecting if self.files_due(now) => {
                 self.slice(now, LAY_OUT_SLICE);
+                Step::Worked
+            }
+            Phase::Collecting if self.files_welcome(now) => {
+                self.slice(now, GATHER_SLICE);
                 Step::Worked
             }
             _ => Step::Idle(self.until_next(now)),
@@ -388,6 +395,7 @@ impl<S: Store> GroupCommit<S> {
         }
         if durable || lazy {
             self.unlaid = true;
+            self.behind += self.last_batch;
             self.oldest.get_or_insert(now);
             self.newest = now;
         }
@@ -475,6 +483,16 @@ impl<S: Store> GroupCommit<S> {
             && now >= self.newest + LAY_OUT_IDLE
     }
 
+    /// Whether files that the store wants are laid out while nobody asks: what is done in these gaps
+    /// need not be done between two batches. A few together, since they share lines of a log. Only
+    /// with a thread of its own, where gaps are.
+    fn files_welcome(&self, now: Duration) -> bool {
+        self.gather.is_some()
+            && self.behind >= LAY_OUT_SLICE
+            && self.store.wants_files_soon()
+            && !self.is_stalled(now)
+    }
+
     /// Uses the time in which a batch waits for company. `false`: there is nothing to do.
     fn meanwhile(&mut self, now: Duration) -> bool {
         match self.phase {
@@ -483,6 +501,10 @@ impl<S: Store> GroupCommit<S> {
                 true
             }
             Phase::Syncing(barrier) => self.poll_sync(barrier),
+            Phase::Collecting if self.files_welcome(now) => {
+                self.slice(now, GATHER_SLICE);
+                true
+            }
             _ => false,
         }
     }
@@ -526,6 +548,9 @@ impl<S: Store> GroupCommit<S> {
             Ok(done) => {
                 self.stalled = None;
                 self.unlaid = done == LaidOut::More;
+                if done == LaidOut::All {
+                    self.behind = 0;
+                }
                 Some(done)
             }
             Err(error) => {
@@ -578,6 +603,7 @@ impl<S: Store> GroupCommit<S> {
         }
         while self.store.lay_out(usize::MAX)? == LaidOut::More {}
         self.unlaid = false;
+        self.behind = 0;
         let barrier = self.log.barrier();
         let synced = self.filesystem.sync();
         self.synced(barrier, synced);

@@ -48,8 +48,9 @@ pub const GATHER_BARRIERS: u32 = 3;
 /// enough come while the barrier is waited for.
 pub const GATHER_MOST: Duration = Duration::from_millis(2);
 
-/// Items laid out at once while a batch waits for company.
-pub const GATHER_SLICE: usize = 4;
+/// Items laid out at once while nobody asks or a batch waits for company: so few that who comes
+/// meanwhile hardly waits.
+pub const GATHER_SLICE: usize = 2;
 
 /// How long nothing must have happened before files are laid out where the store wants them soon;
 /// without a sync, which comes with the checkpoint.

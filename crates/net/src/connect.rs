@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, UnixSocket};
 use crate::clock::Clock;
 use crate::longpath::ShortPath;
 use crate::stream::Stream;
+use crate::unix::Unix;
 
 /// How a TCP connection is to be made.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +68,8 @@ pub async fn tcp(
 pub async fn unix(path: &Path, timeout: Duration, clock: &Clock) -> Result<Stream, ConnectError> {
     let connecting = async {
         let short = ShortPath::of(path)?;
-        Ok(Stream::Unix(UnixSocket::new_stream()?.connect(short.as_path()).await?))
+        let stream = UnixSocket::new_stream()?.connect(short.as_path()).await?;
+        Unix::new(stream).map(Stream::Unix)
     };
     within(connecting, timeout, clock).await
 }

@@ -272,7 +272,8 @@ impl<M: Machine> Driver<M> {
             if let Step::Idle = step
                 && let Step::Idle = self.step_time(cx)
             {
-                if std::mem::take(&mut self.heard) {
+                if self.heard && self.machine.awaits_peer() {
+                    self.heard = false;
                     self.stream.acknowledge();
                 }
                 return Poll::Pending;

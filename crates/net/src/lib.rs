@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod stream;
 pub mod tasks;
 pub mod tls;
+pub mod unix;
 
 pub use cancel::Cancel;
 pub use clock::Clock;

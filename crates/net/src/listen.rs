@@ -26,6 +26,7 @@ use crate::named::NamedSocket;
 use crate::proxy;
 use crate::stream::{Peer, Stream};
 use crate::tasks::Tasks;
+use crate::unix::Unix;
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,7 +263,7 @@ impl Listener {
                     stream.set_nodelay(true)?;
                     Ok(Stream::Tcp(stream))
                 }),
-                Socket::Unix(named) => named.accept(clock).await.map(Stream::Unix),
+                Socket::Unix(named) => named.accept(clock).await.and_then(Unix::new).map(Stream::Unix),
                 Socket::Memory(connections) => return next_of(connections).await,
             };
             match accepted.and_then(|stream| stream.peer().map(|peer| (stream, peer))) {

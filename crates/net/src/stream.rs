@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+
+use crate::unix::Unix;
 
 /// A connected byte stream.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub enum Stream {
     /// TCP, with Nagle's algorithm off.
     Tcp(TcpStream),
     /// A Unix stream socket.
-    Unix(UnixStream),
+    Unix(Unix),
     /// An in-memory pipe, for tests and the simulation.
     Memory(DuplexStream),
     /// A stream that somebody brings: of a network in memory with delays and losses.
@@ -86,10 +88,7 @@ impl Stream {
     pub fn peer(&self) -> io::Result<Peer> {
         match self {
             Stream::Tcp(tcp) => Ok(Peer::Inet(unmapped(tcp.peer_addr()?))),
-            Stream::Unix(unix) => {
-                let cred = unix.peer_cred()?;
-                Ok(Peer::Unix { uid: cred.uid(), pid: cred.pid() })
-            }
+            Stream::Unix(unix) => Ok(unix.peer()),
             Stream::Memory(_) | Stream::Given(_) => Ok(Peer::Memory),
             Stream::Tls(tls) => tls.get_ref().0.peer(),
             Stream::Deflated(deflated) => deflated.inner().peer(),

@@ -116,6 +116,12 @@ pub trait Machine {
     /// False: feed nothing for now (back-pressure).
     fn wants_input(&self) -> bool;
 
+    /// Whether the next step is the peer's. False: something it asked for is being done, and our
+    /// answer will tell it that all it sent has come.
+    fn awaits_peer(&self) -> bool {
+        true
+    }
+
     /// True: send the remaining output, then close the connection.
     fn is_closed(&self) -> bool;
 }

@@ -301,6 +301,10 @@ impl Machine for Server {
         !self.wire.ended && self.wire.input.len() < room && !self.wire.is_congested()
     }
 
+    fn awaits_peer(&self) -> bool {
+        !self.state.awaits_answer()
+    }
+
     fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }
