@@ -19,6 +19,7 @@ mod receive;
 mod relay;
 mod returns;
 pub mod sign;
+mod state_file;
 mod withdraw;
 
 use std::sync::Arc;

@@ -63,6 +63,11 @@ impl Clock {
         Clock { source: Source::Virtual(Arc::new(shared)) }
     }
 
+    /// Whether somebody steps it: then nothing may go on beside the steps.
+    pub fn is_virtual(&self) -> bool {
+        matches!(self.source, Source::Virtual(_))
+    }
+
     /// Monotonic time since this clock was made.
     pub fn tick(&self) -> Tick {
         match &self.source {

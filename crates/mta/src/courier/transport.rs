@@ -96,7 +96,7 @@ impl Transport {
     pub(crate) fn new(context: Context, means: Means) -> Self {
         Transport {
             mda_socket: context.paths.mda_socket(),
-            policies: Policies::open(&context.paths.state()),
+            policies: Policies::open(&context.paths.state(), &context.clock),
             returns: returns(&context),
             context,
             means: RwLock::new(Arc::new(means)),
@@ -439,7 +439,10 @@ impl Transport {
 
     /// Ends all sessions that wait.
     pub(crate) fn close(&self) {
-        self.save();
+        self.policies.finish();
+        if let Some(returns) = &self.returns {
+            returns.finish();
+        }
         for leaving in self.pool.take_all() {
             self.context.tasks.spawn(leaving.quit());
         }
@@ -460,7 +463,7 @@ fn is_own(target: &Target, config: &Config) -> bool {
 
 fn returns(context: &Context) -> Option<Returns> {
     let paths = &context.paths;
-    Returns::open(&paths.keys(), &paths.state(), context.clock.now())
+    Returns::open(&paths.keys(), &paths.state(), &context.clock)
         .inspect_err(|why| tracing::error!("forwarded letters keep their senders: {why}"))
         .ok()
 }

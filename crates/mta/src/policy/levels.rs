@@ -4,14 +4,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use disk::{Mode, RealDisk};
+use disk::RealDisk;
+use net::Clock;
 use protocol::time::Timestamp;
 
 use crate::limits::LEVELS;
+use crate::state_file::StateFile;
 
 /// How well a connection is protected, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +44,7 @@ pub(crate) struct Remembered {
 /// The memory.
 #[derive(Debug)]
 pub(crate) struct Levels {
-    path: PathBuf,
+    file: StateFile,
     all: Mutex<All>,
 }
 
@@ -59,7 +61,7 @@ const COARSE: Duration = Duration::from_secs(86_400);
 
 impl Levels {
     /// As it was left.
-    pub(crate) fn open(state: &Path) -> Self {
+    pub(crate) fn open(state: &Path, clock: &Clock) -> Self {
         let path = state.join("tls-levels");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let mut lines = text.lines();
@@ -67,7 +69,8 @@ impl Levels {
             Some(FIRST_LINE) => lines.filter_map(parse).take(LEVELS).collect(),
             _ => HashMap::new(),
         };
-        Levels { path, all: Mutex::new(All { known, unwritten: false }) }
+        let file = StateFile::new(Arc::new(RealDisk), path, clock);
+        Levels { file, all: Mutex::new(All { known, unwritten: false }) }
     }
 
     /// What is known of a domain.
@@ -118,10 +121,13 @@ impl Levels {
             text.push_str(&format!("{domain} {} {} {less}\n", it.level, it.seen.as_seconds()));
         }
         drop(all);
-        let written = disk::replace_whole(&RealDisk, &self.path, Mode(0o600), text.as_bytes());
-        if let Err(error) = written {
-            tracing::warn!(%error, "the memory of TLS levels is not kept on disk");
-        }
+        self.file.write(text);
+    }
+
+    /// Waits until it is written.
+    pub(crate) fn finish(&self) {
+        self.save();
+        self.file.finish();
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
@@ -171,12 +177,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |seconds: i64| Timestamp::from_seconds(1_795_000_000 + seconds);
         let wait = Duration::from_secs(100);
-        let levels = Levels::open(folder.path());
+        let levels = Levels::open(folder.path(), &Clock::real());
         levels.carried("blue.test", Level::Clear, at(0));
         assert_eq!(levels.of("blue.test"), None, "nothing to remember");
         levels.carried("blue.test", Level::Dane, at(1));
         levels.save();
-        let levels = Levels::open(folder.path());
+        let levels = Levels::open(folder.path(), &Clock::real());
         let known = levels.of("blue.test").expect("known");
         assert_eq!(known.level, Level::Dane);
         assert!(known.is_insisted_on(at(1000), wait));

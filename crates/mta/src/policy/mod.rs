@@ -65,10 +65,10 @@ pub(crate) struct Domain<'a> {
 
 impl Policies {
     /// As they were left in `DATA/state`.
-    pub(crate) fn open(state: &Path) -> Self {
+    pub(crate) fn open(state: &Path, clock: &Clock) -> Self {
         Policies {
             sts: Cache::new(state),
-            levels: Levels::open(state),
+            levels: Levels::open(state, clock),
             proving: Mutex::new(None),
             saved: Mutex::new(Tick::from_micros(0)),
         }
@@ -327,6 +327,11 @@ impl Policies {
     /// Writes down what was learnt.
     pub(crate) fn save(&self) {
         self.levels.save();
+    }
+
+    /// Waits until it is written.
+    pub(crate) fn finish(&self) {
+        self.levels.finish();
     }
 
     /// The MTA-STS policy of a domain, fetched where DNS names another than the one we hold.

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use disk::{Disk, Mode, read_whole, replace_whole};
+use disk::{Disk, read_whole};
+use net::Clock;
 use protocol::address::ReversePath;
 use protocol::rejection::{Fault, Rejection};
 use protocol::reply::{EnhancedCode, ReplyCode};
@@ -23,14 +24,14 @@ use super::Desk;
 use super::inspect::Guest;
 use crate::courier::Journal;
 use crate::limits::{GREYLIST_BYTES, GREYLIST_SAVED, HOUR, MINUTE};
+use crate::state_file::StateFile;
 use service::trail::{Kind, Outcome};
 
 /// What is remembered of those who come.
 pub(super) struct Guard {
     held: Mutex<Held>,
-    disk: Arc<dyn Disk>,
     /// Where the greylist survives a restart.
-    file: PathBuf,
+    file: StateFile,
 }
 
 #[derive(Default)]
@@ -44,10 +45,11 @@ struct Held {
 
 impl Guard {
     /// Remembers what the last process wrote down.
-    pub(super) fn open(disk: Arc<dyn Disk>, file: PathBuf) -> Self {
+    pub(super) fn open(disk: Arc<dyn Disk>, file: PathBuf, clock: &Clock) -> Self {
         let text = read_whole(disk.as_ref(), &file, GREYLIST_BYTES).unwrap_or_default();
         let greylist = Greylist::from_text(&String::from_utf8_lossy(&text));
-        Guard { held: Mutex::new(Held { greylist, ..Held::default() }), disk, file }
+        let held = Mutex::new(Held { greylist, ..Held::default() });
+        Guard { held, file: StateFile::new(disk, file, clock) }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -63,10 +65,7 @@ impl Guard {
             }
             held.greylist.to_text()
         };
-        let bytes = text.as_bytes();
-        if let Err(error) = replace_whole(self.disk.as_ref(), &self.file, Mode::PRIVATE, bytes) {
-            tracing::warn!(%error, "the greylist is not written down; it is tried again later");
-        }
+        self.file.write(text);
     }
 }
 
@@ -81,6 +80,7 @@ impl Desk {
             }
         }
         self.guard.save();
+        self.guard.file.finish();
     }
 
     /// Whether one from this address may come in at all.

@@ -86,7 +86,11 @@ impl Desk {
             directory,
             queue,
             dns: inspect::Names::dns(&transport, &context.clock),
-            guard: guard::Guard::open(disk.clone(), context.paths.state().join("greylist")),
+            guard: guard::Guard::open(
+                disk.clone(),
+                context.paths.state().join("greylist"),
+                &context.clock,
+            ),
             transport,
             signer,
             elsewhere: Arc::default(),

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use directory::Snapshot;
 use disk::RealDisk;
+use net::Clock;
 use protocol::address::{Address, Domain, ReversePath};
 use protocol::time::Timestamp;
 use queue::Recipient;
@@ -31,10 +32,10 @@ impl Returns {
     ///
     /// # Errors
     /// One sentence.
-    pub(crate) fn open(keys: &Path, state: &Path, now: Timestamp) -> Result<Self, String> {
+    pub(crate) fn open(keys: &Path, state: &Path, clock: &Clock) -> Result<Self, String> {
         Ok(Returns {
             scheme: Scheme::open(&RealDisk, &keys.join("srs.key"))?,
-            senders: Senders::open(state, now),
+            senders: Senders::open(state, clock, clock.now()),
         })
     }
 
@@ -83,5 +84,10 @@ impl Returns {
     /// Writes down what was learnt.
     pub(crate) fn save(&self) {
         self.senders.save();
+    }
+
+    /// Waits until it is written.
+    pub(crate) fn finish(&self) {
+        self.senders.finish();
     }
 }

@@ -2,14 +2,16 @@
 //! not about a letter of ours. Subaddresses count for their address.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use disk::{Mode, RealDisk};
+use disk::RealDisk;
+use net::Clock;
 use protocol::address::Address;
 use protocol::time::Timestamp;
 
 use crate::limits::SENDERS;
+use crate::state_file::StateFile;
 
 const FIRST_LINE: &str = "posthaste-senders 1";
 
@@ -21,7 +23,7 @@ const DAYS: i64 = 60;
 /// The memory.
 #[derive(Debug)]
 pub(super) struct Senders {
-    path: PathBuf,
+    file: StateFile,
     since: Timestamp,
     all: Mutex<All>,
 }
@@ -34,7 +36,7 @@ struct All {
 }
 
 impl Senders {
-    pub(super) fn open(state: &Path, now: Timestamp) -> Self {
+    pub(super) fn open(state: &Path, clock: &Clock, now: Timestamp) -> Self {
         let path = state.join("senders");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let mut lines = text.lines();
@@ -50,7 +52,8 @@ impl Senders {
             .collect();
         let all = All { known, unwritten: since.is_none() };
         let since = since.map_or(now, Timestamp::from_seconds);
-        Senders { path, since, all: Mutex::new(all) }
+        let file = StateFile::new(Arc::new(RealDisk), path, clock);
+        Senders { file, since, all: Mutex::new(all) }
     }
 
     /// When this was begun.
@@ -87,10 +90,13 @@ impl Senders {
             text.push_str(&format!("{day} {address}\n"));
         }
         drop(all);
-        let written = disk::replace_whole(&RealDisk, &self.path, Mode(0o600), text.as_bytes());
-        if let Err(error) = written {
-            tracing::warn!(%error, "the addresses that send are not kept on disk");
-        }
+        self.file.write(text);
+    }
+
+    /// Waits until it is written.
+    pub(super) fn finish(&self) {
+        self.save();
+        self.file.finish();
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
@@ -112,14 +118,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |days: i64| Timestamp::from_seconds(1_795_000_000 + days * DAY);
         let address = |text: &str| text.parse::<Address>().expect("an address");
-        let senders = Senders::open(folder.path(), at(0));
+        let senders = Senders::open(folder.path(), &Clock::real(), at(0));
         senders.sent(&address("Alice+news@red.test"), at(0));
         senders.save();
-        let senders = Senders::open(folder.path(), at(59));
+        let senders = Senders::open(folder.path(), &Clock::real(), at(59));
         assert_eq!(senders.since(), at(0));
         assert!(senders.knows(&address("alice@red.test")));
         assert!(senders.knows(&address("alice+other@red.test")));
         assert!(!senders.knows(&address("bob@red.test")));
-        assert!(!Senders::open(folder.path(), at(61)).knows(&address("alice@red.test")));
+        assert!(
+            !Senders::open(folder.path(), &Clock::real(), at(61)).knows(&address("alice@red.test"))
+        );
     }
 }
