@@ -25,7 +25,7 @@ use crate::Error;
 use crate::disk::{Disk, FileSystem, Mode, Result};
 use crate::limits::{
     BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, GATHER_SLICE, LAY_OUT_IDLE,
-    LAY_OUT_SLICE, LAZY_COMMIT, LOG_RESTARTS,
+    LAY_OUT_SLICE, LAZY_COMMIT, LOG_RECORD, LOG_RESTARTS,
 };
 use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery, Sequence};
 use gather::Gather;
@@ -108,6 +108,13 @@ pub trait Store: Send + 'static {
     /// on top of it, so the store takes staged changes into account when it hands out numbers.
     /// `Err` refuses this request alone; records already appended for it are taken back.
     fn stage(&mut self, request: Self::Request, log: &mut Appender<'_>) -> Result<Stage<Self>>;
+
+    /// About how many bytes of records the request will append: for requests that need more than
+    /// one record, room is made in the log before they are staged.
+    fn needs(&self, request: &Self::Request) -> usize {
+        let _ = request;
+        LOG_RECORD
+    }
 
     /// The change is durable: show it to readers and say what to answer.
     fn publish(&mut self, staged: Self::Staged) -> Self::Answer;
@@ -349,16 +356,16 @@ impl<S: Store> GroupCommit<S> {
 
     /// Stages what waits, commits it once, publishes and answers.
     fn batch(&mut self, now: Duration) {
-        if !self.log.has_room() && !self.make_room(now) {
-            return;
-        }
         let more = BATCH_REQUESTS.saturating_sub(self.held.len());
         self.held.extend(self.inbox.take(more));
+        if !self.fits_next() && !self.make_room(now) {
+            return;
+        }
         let mut waiting = Vec::with_capacity(self.held.len());
         let mut durable = false;
         let mut lazy = false;
-        while self.log.has_room()
-            && self.log.pending() < BATCH_BYTES
+        while self.log.pending() < BATCH_BYTES
+            && self.fits_next()
             && let Some(Pending { request, reply }) = self.held.pop_front()
         {
             let savepoint = self.log.savepoint();
@@ -413,6 +420,12 @@ impl<S: Store> GroupCommit<S> {
         }
     }
 
+    /// Whether the log has room for the request that is staged next.
+    fn fits_next(&self) -> bool {
+        let needs = self.held.front().map_or(0, |next| self.store.needs(&next.request));
+        self.log.has_room_for(needs.min(self.log.capacity()))
+    }
+
     /// Shows what is durable, and answers.
     fn answer(&mut self, waiting: Vec<Waiting<S>>) {
         // All have their answers before the first is woken: whoever it is finds the others ready.
@@ -433,7 +446,7 @@ impl<S: Store> GroupCommit<S> {
         if let Phase::Syncing(barrier) = self.phase {
             let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
             self.synced(barrier, synced);
-            if self.log.has_room() {
+            if self.fits_next() {
                 return true;
             }
         }

@@ -71,13 +71,14 @@ pub struct Appender<'a> {
 
 impl Appender<'_> {
     /// Appends a record whose payload is the concatenation of `parts`; `kind` is any number but
-    /// 0. [`ErrorKind::Full`] when the records of the request together are longer than
-    /// [`LOG_RECORD`]. Each record must make sense alone: a torn batch may end between two.
+    /// 0. [`ErrorKind::Full`] when it is longer than [`LOG_RECORD`], or the records of the request
+    /// together than the log. Each record must make sense alone: a torn batch may end between two.
     pub fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Sequence> {
         debug_assert_ne!(kind, MARK, "kind 0 is the log's own");
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        let Some(room) = self.room.checked_sub(Header::extent(length)) else {
-            let detail = format!("a change of more than {LOG_RECORD} bytes");
+        let extent = Header::extent(length);
+        let Some(room) = self.room.checked_sub(extent).filter(|_| extent <= LOG_RECORD) else {
+            let detail = "a change that is longer than a record, or than the log";
             return Err(Error::new(ErrorKind::Full, "append to the log", detail));
         };
         self.room = room;
@@ -148,7 +149,8 @@ pub(crate) struct Savepoint {
 impl IntakeLog {
     /// For the records of one request.
     pub(crate) fn appender(&mut self) -> Appender<'_> {
-        Appender { log: self, room: LOG_RECORD }
+        let room = self.room().max(LOG_RECORD);
+        Appender { log: self, room }
     }
 
     fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Sequence> {
@@ -191,10 +193,7 @@ impl IntakeLog {
     fn next_segment(&self) -> Option<Place> {
         let free = (1..self.segments.len())
             .map(|step| (self.place.segment + step) % self.segments.len())
-            .find(|candidate| {
-                self.segments[*candidate].last <= self.checkpoint
-                    && self.runs.iter().all(|run| run.segment != *candidate)
-            })?;
+            .find(|candidate| self.is_free(*candidate))?;
         Some(Place {
             segment: free,
             offset: START,
@@ -203,10 +202,39 @@ impl IntakeLog {
         })
     }
 
+    /// Whether a segment is not the current one and holds nothing above the checkpoint.
+    fn is_free(&self, segment: usize) -> bool {
+        segment != self.place.segment
+            && self.segments[segment].last <= self.checkpoint
+            && self.runs.iter().all(|run| run.segment != segment)
+    }
+
     /// Whether the records of one more request certainly fit.
     pub(crate) fn has_room(&self) -> bool {
         let left = self.options.segment.saturating_sub(self.place.offset);
         left >= LOG_RECORD as u64 || self.next_segment().is_some()
+    }
+
+    /// Whether the records of one more request certainly fit that has so many bytes of them.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        if bytes <= LOG_RECORD { self.has_room() } else { self.room() >= bytes }
+    }
+
+    /// Bytes of records that certainly fit now.
+    fn room(&self) -> usize {
+        // A record is in one segment: up to one record's length at the end of each is lost.
+        let usable =
+            |from: u64| self.options.segment.saturating_sub(from).saturating_sub(LOG_RECORD as u64);
+        let others = (0..self.segments.len()).filter(|at| self.is_free(*at));
+        let all: u64 = others.map(|_| usable(START)).sum::<u64>() + usable(self.place.offset);
+        usize::try_from(all).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of records that fit after a checkpoint, whatever is in the log before it.
+    pub(crate) fn capacity(&self) -> usize {
+        let one = self.options.segment.saturating_sub(START).saturating_sub(LOG_RECORD as u64);
+        let others = self.segments.len().saturating_sub(1);
+        usize::try_from(one).unwrap_or(usize::MAX).saturating_mul(others).max(LOG_RECORD)
     }
 
     /// Bytes that wait to be written.

@@ -106,6 +106,17 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Largest letter an intake record holds, headers added included; larger ones are staged.
 pub const INLINE_LETTER: u64 = disk::limits::LARGE_LETTER;
 
+/// Bytes of the log for one letter that is copied or moved, about: its line and the name it has.
+pub const RECORD_OF_COPY: usize = 192;
+
+/// Bytes of the log for one letter whose flags change or that is expunged, where no two are
+/// neighbours.
+pub const RECORD_OF_RANGE: usize = 24;
+
+/// Letters of one request that are synced each for itself; more of them by one sync of the file
+/// system, which costs about as much as these.
+pub const STAGED_TOGETHER: usize = 8;
+
 /// Bytes of one intake record of ours; larger changes are split.
 pub const TRANSACTION_BYTES: usize = disk::limits::LOG_RECORD - 4096;
 

@@ -12,7 +12,7 @@ use disk::{Body, Disk, DiskFile, Mode, Spool};
 use crate::ask::{Delivery, NewLetter, Prepared, PreparedBytes, PreparedLetter};
 use crate::checksum::LetterHash;
 use crate::error::{Error, Result};
-use crate::limits::{INLINE_LETTER, LETTER_BYTES};
+use crate::limits::{INLINE_LETTER, LETTER_BYTES, STAGED_TOGETHER};
 use crate::writer::staged_path;
 
 /// Makes letters ready.
@@ -73,16 +73,24 @@ impl Stager {
     /// Letters to be appended, ready. All of them are one request: what one record of the log has
     /// no room for goes to files of its own, as long letters do.
     pub(crate) async fn letters(&self, letters: Vec<NewLetter>) -> Result<Vec<PreparedLetter>> {
-        let mut prepared = Vec::with_capacity(letters.len());
         let mut room = INLINE_LETTER;
-        for letter in letters {
+        let mut fits = Vec::with_capacity(letters.len());
+        for letter in &letters {
+            let length = letter.body.length();
+            fits.push(length <= room);
+            room = if length <= room { room - length } else { room };
+        }
+        let long = letters.iter().zip(&fits).filter(|(_, fits)| !**fits);
+        let long: Vec<Body> = long.map(|(letter, _)| letter.body.clone()).collect();
+        let mut staged = self.stage_all(long).await?.into_iter();
+        let mut prepared = Vec::with_capacity(letters.len());
+        for (letter, inline) in letters.into_iter().zip(fits) {
             let NewLetter { body, flags, keywords, date } = letter;
-            let inline = body.length() <= room;
-            if inline {
-                room -= body.length();
-            }
-            let bytes = if inline { mark(&body)? } else { self.stage(body.clone()).await? };
-            let body = if inline { body.read_all(INLINE_LETTER)? } else { Bytes::new() };
+            let staged = if inline { None } else { staged.next() };
+            let (bytes, body) = match staged {
+                Some(bytes) => (bytes, Bytes::new()),
+                None => (mark(&body)?, body.read_all(INLINE_LETTER)?),
+            };
             prepared.push(PreparedLetter { bytes, body, flags, keywords, date });
         }
         Ok(prepared)
@@ -90,28 +98,64 @@ impl Stager {
 
     /// Writes a large letter to a file of its own and makes it durable.
     async fn stage(&self, letter: Body) -> Result<PreparedBytes> {
-        let serial = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = staged_path(&self.root, serial);
+        let staged = self.stage_all(vec![letter]).await?;
+        staged.into_iter().next().ok_or(Error::NoSuchLetter)
+    }
+
+    /// Writes letters to files of their own and makes them durable, all or none.
+    async fn stage_all(&self, letters: Vec<Body>) -> Result<Vec<PreparedBytes>> {
+        if letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named = letters.into_iter().map(|letter| {
+            let serial = self.next.fetch_add(1, Ordering::Relaxed);
+            (serial, staged_path(&self.root, serial), letter)
+        });
+        let named: Vec<Named> = named.collect();
         let disk = self.disk.clone();
         let work = move || {
-            let file = disk.create_new(&path, Mode::PRIVATE)?;
-            let done = write_through(file.as_ref(), &letter).and_then(|marked| {
-                // The name is durable before the log speaks of it.
-                let folder = path.parent().unwrap_or(&path);
-                disk.sync_dir(folder).map_err(Error::from).map(|()| marked)
-            });
+            let done = write_all(disk.as_ref(), &named);
             if done.is_err() {
                 // The next start removes what this does not.
-                let _ = disk.unlink(&path);
+                named.iter().for_each(|(_, path, _)| drop(disk.unlink(path)));
             }
             done
         };
-        let marked = match self.place {
-            Place::Aside => crate::thread::run("stage a letter", work).await??,
-            Place::Here => work()?,
-        };
-        Ok(PreparedBytes { staged: Some(serial), ..marked })
+        match self.place {
+            Place::Aside => crate::thread::run("stage a letter", work).await?,
+            Place::Here => work(),
+        }
     }
+}
+
+/// Number and path of a file to be staged, and its letter.
+type Named = (u64, PathBuf, Body);
+
+/// A few letters are synced one by one; beyond that one sync of the file system is less.
+fn write_all(disk: &dyn Disk, named: &[Named]) -> Result<Vec<PreparedBytes>> {
+    let Some(folder) = named.first().and_then(|(_, path, _)| path.parent()) else {
+        return Ok(Vec::new());
+    };
+    // Held since before anything is written, so that no error of writing back is missed.
+    let together = match named.len() > STAGED_TOGETHER {
+        true => Some(disk.filesystem(folder)?),
+        false => None,
+    };
+    let mut all = Vec::with_capacity(named.len());
+    for (serial, path, letter) in named {
+        let file = disk.create_new(path, Mode::PRIVATE)?;
+        let marked = write_through(file.as_ref(), letter)?;
+        if together.is_none() {
+            file.sync_data()?;
+        }
+        all.push(PreparedBytes { staged: Some(*serial), ..marked });
+    }
+    // The names are durable before the log speaks of them.
+    match together {
+        Some(together) => together.sync()?,
+        None => disk.sync_dir(folder)?,
+    }
+    Ok(all)
 }
 
 /// Size and hash of a letter in memory.
@@ -132,7 +176,6 @@ fn write_through(file: &dyn DiskFile, letter: &Body) -> Result<PreparedBytes> {
         file.write_at(offset, &chunk)?;
         offset += chunk.len() as u64;
     }
-    file.sync_data()?;
     Ok(PreparedBytes { size: size(letter)?, hash: hash.finish(), staged: None })
 }
 

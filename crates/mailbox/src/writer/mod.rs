@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use disk::custody::{self, Book};
+use disk::limits::LOG_RECORD;
 use disk::{Appender, Disk, LaidOut, Lock, Mode, Record, Sequence, SpaceWatch, Stage, Store};
 use protocol::time::Timestamp;
 
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::expunged::Retention;
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::index::Shelf;
+use crate::limits::{RECORD_OF_COPY, RECORD_OF_RANGE};
 use crate::mailbox::{Mailbox, Shared};
 use crate::name::MailboxName;
 use crate::repeats::Repeats;
@@ -252,6 +254,23 @@ impl Writer {
         }
     }
 
+    /// About how many bytes of records a request appends: those that name many letters need more
+    /// than one.
+    fn record_bytes(&self, ask: &Ask) -> usize {
+        let (of, uids, each) = match ask {
+            Ask::Copy { from, uids, .. } | Ask::Move { from, uids, .. } => {
+                (from, uids, RECORD_OF_COPY)
+            }
+            Ask::ChangeFlags(of, change) => (of, &change.uids, RECORD_OF_RANGE),
+            Ask::Expunge(of, uids) => (of, uids, RECORD_OF_RANGE),
+            _ => return LOG_RECORD,
+        };
+        let open = self.accounts.get(&of.account).and_then(|a| a.open.get(&of.mailbox));
+        let there = open.map_or(u64::MAX, |open| open.state.letters.len() as u64);
+        let letters = usize::try_from(uids.len().min(there)).unwrap_or(usize::MAX);
+        letters.saturating_mul(each).max(LOG_RECORD)
+    }
+
     /// Refuses before the disk is full; for what makes it fuller.
     fn check_space(&self, bytes: u64) -> Result<()> {
         let now = Duration::from_micros(self.now.as_micros().max(0).unsigned_abs());
@@ -358,6 +377,10 @@ impl Store for Writer {
             }
         }
         Ok(Stage::Durable(staged))
+    }
+
+    fn needs(&self, request: &Request) -> usize {
+        self.record_bytes(&request.ask)
     }
 
     fn publish(&mut self, staged: Staged) -> Answer {

@@ -5,6 +5,7 @@ mod crash;
 mod everyday;
 mod foreign;
 mod kept;
+mod many;
 mod model;
 mod names;
 mod support;

@@ -35,15 +35,24 @@ impl Store {
         Store::open_with_index(disk, None)
     }
 
+    /// The same with segments of the log of so many bytes.
+    pub(crate) fn open_with_log(disk: &FaultyDisk, segment: u64) -> Result<Store> {
+        Store::open_with(disk, None, segment)
+    }
+
     /// The same with an index on the real disk.
     pub(crate) fn open_with_index(disk: &FaultyDisk, index: Option<&Path>) -> Result<Store> {
+        Store::open_with(disk, index, 512 * 1024)
+    }
+
+    fn open_with(disk: &FaultyDisk, index: Option<&Path>, segment: u64) -> Result<Store> {
         let clock = Arc::new(AtomicI64::new(START.fetch_add(100_000_000, Ordering::Relaxed)));
         let now = clock.clone();
         let clock_of: mailbox::Clock =
             Arc::new(move || Timestamp::from_micros(now.load(Ordering::Relaxed)));
         let mut options = Options::new(ROOT, clock_of);
         options.index = index.map(Path::to_path_buf);
-        options.commit.log = LogOptions { segment: 512 * 1024, segments: 2, salt: Some(7) };
+        options.commit.log = LogOptions { segment, segments: 2, salt: Some(7) };
         let kept = KEPT.with(std::cell::Cell::get);
         options.retention = Retention::new(move || kept);
         let (mailboxes, commit, _) = Mailboxes::open_stepped(Arc::new(disk.clone()), options)?;
