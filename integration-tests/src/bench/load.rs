@@ -127,12 +127,13 @@ fn text(number: usize, size: usize) -> Vec<u8> {
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
-/// One connection. Envelope commands go in one write, as RFC 2920 lets every server that offers it
-/// be spoken to; the text waits for its 354.
+/// One connection. Envelope commands go in one write to every server that offers to take them so
+/// (RFC 2920), one by one to others; the text waits for its 354.
 struct Client {
     stream: Box<dyn Stream>,
     heard: Vec<u8>,
     sender: String,
+    pipelining: bool,
 }
 
 impl Client {
@@ -142,44 +143,57 @@ impl Client {
         let mut plain = Heard { stream, heard: Vec::with_capacity(4096) };
         plain.expect(b'2').await?;
         plain.write(b"EHLO load.sender.test\r\n").await?;
-        plain.expect(b'2').await?;
+        let offered = plain.expect(b'2').await?;
+        let pipelining = takes_pipelines(&offered);
         let Some((user, password)) = &target.login else {
             let sender = "load@sender.test".to_owned();
-            return Ok(Client { stream: Box::new(plain.stream), heard: plain.heard, sender });
+            let (stream, heard) = (Box::new(plain.stream), plain.heard);
+            return Ok(Client { stream, heard, sender, pipelining });
         };
         plain.write(b"STARTTLS\r\n").await?;
         plain.expect(b'2').await?;
         let connector = tokio_rustls::TlsConnector::from(config.clone());
         let secured = connector.connect(tls::name(), plain.stream).await;
         let secured = secured.map_err(|error| error.to_string())?;
-        let mut client =
-            Client { stream: Box::new(secured), heard: Vec::new(), sender: user.clone() };
+        let (stream, sender) = (Box::new(secured), user.clone());
+        let mut client = Client { stream, heard: Vec::new(), sender, pipelining };
         client.write(b"EHLO load.sender.test\r\n").await?;
-        client.expect(b'2').await?;
+        client.pipelining = takes_pipelines(&client.expect(b'2').await?);
         let plain = base64(format!("\0{user}\0{password}").as_bytes());
         client.write(format!("AUTH PLAIN {plain}\r\n").as_bytes()).await?;
-        client.expect(b'2').await?;
-        Ok(client)
+        client.expect(b'2').await.map(|_| client)
     }
 
     async fn letter(&mut self, recipients: &[&str], text: &[u8]) -> Result<(), String> {
         let mut envelope = format!("MAIL FROM:<{}>\r\n", self.sender);
         for recipient in recipients {
+            if !self.pipelining {
+                self.write(envelope.as_bytes()).await?;
+                self.expect(b'2').await?;
+                envelope.clear();
+            }
             envelope.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
+        }
+        if !self.pipelining {
+            self.write(envelope.as_bytes()).await?;
+            self.expect(b'2').await?;
+            envelope.clear();
         }
         envelope.push_str("DATA\r\n");
         self.write(envelope.as_bytes()).await?;
-        for _ in 0..=recipients.len() {
-            self.expect(b'2').await?;
+        if self.pipelining {
+            for _ in 0..=recipients.len() {
+                self.expect(b'2').await?;
+            }
         }
         self.expect(b'3').await?;
         self.write(text).await?;
-        self.expect(b'2').await
+        self.expect(b'2').await.map(drop)
     }
 
     async fn quit(mut self) -> Result<(), String> {
         self.write(b"QUIT\r\n").await?;
-        self.expect(b'2').await
+        self.expect(b'2').await.map(drop)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
@@ -188,9 +202,14 @@ impl Client {
         written.and(flushed.await).map_err(|error| error.to_string())
     }
 
-    async fn expect(&mut self, class: u8) -> Result<(), String> {
+    async fn expect(&mut self, class: u8) -> Result<Vec<u8>, String> {
         expect(&mut self.stream, &mut self.heard, class).await
     }
+}
+
+/// Whether a reply to EHLO offers PIPELINING (RFC 2920 §3).
+fn takes_pipelines(offered: &[u8]) -> bool {
+    memchr::memmem::find(&offered.to_ascii_uppercase(), b"PIPELINING").is_some()
 }
 
 /// A connection before TLS.
@@ -204,25 +223,28 @@ impl Heard {
         self.stream.write_all(bytes).await.map_err(|error| error.to_string())
     }
 
-    async fn expect(&mut self, class: u8) -> Result<(), String> {
+    async fn expect(&mut self, class: u8) -> Result<Vec<u8>, String> {
         expect(&mut self.stream, &mut self.heard, class).await
     }
 }
 
-/// Reads one reply and looks at its class.
+/// Reads one reply and looks at its class; gives its lines.
 async fn expect(
     stream: &mut (impl AsyncRead + Unpin),
     heard: &mut Vec<u8>,
     class: u8,
-) -> Result<(), String> {
+) -> Result<Vec<u8>, String> {
+    let mut before = Vec::new();
     loop {
         while let Some(end) = memchr::memchr(b'\n', heard) {
-            let line: Vec<u8> = heard.drain(..=end).collect();
+            let mut line: Vec<u8> = heard.drain(..=end).collect();
             if line.get(3) == Some(&b'-') {
+                before.append(&mut line);
                 continue;
             }
             if line.first() == Some(&class) {
-                return Ok(());
+                before.append(&mut line);
+                return Ok(before);
             }
             return Err(String::from_utf8_lossy(&line).trim().to_owned());
         }

@@ -24,6 +24,7 @@ pub mod runner;
 pub mod server;
 pub mod signed;
 pub mod sink;
+pub mod standard;
 pub mod targets;
 pub mod tls;
 pub mod usage;

@@ -181,6 +181,7 @@ fn start(
     let mut builder = Instance::of(DOMAIN)
         // As shipped, but for the bounds that only a load from a single address meets.
         .set("storage.log_segment", "\"16MB\"")
+        .set("limits.message_size", "\"100MB\"")
         .set("limits.sessions", "5000")
         .set("limits.sessions_per_address", "5000")
         .set("limits.commands_per_session", "0")

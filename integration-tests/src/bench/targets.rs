@@ -89,7 +89,22 @@ fn flows(results: &Results) -> Vec<Target> {
         Some((format!("{:.0} % lower", (1.0 - share) * 100.0), share >= 2.0 / 3.0))
     };
     all.push(Target::new("SPF, DKIM, DMARC on, answers cached: at most a third lower", checked()));
+    all.push(Target::new(
+        "queue: from 1,000 to 100,000 deferred letters the cost of a letter at most doubles",
+        long_queue(results),
+    ));
     all
+}
+
+/// How much more a letter costs, by each rate, in the long queue.
+fn long_queue(results: &Results) -> Option<(String, bool)> {
+    let (short, long) = (results.find("queue:1000", "")?, results.find("queue:100000", "")?);
+    let times: Vec<(&str, f64)> = ["queued/s", "fresh beside, accepted/s"]
+        .into_iter()
+        .filter_map(|rate| Some((rate, short.ours(rate)? / long.ours(rate)?)))
+        .collect();
+    let text: Vec<String> = times.iter().map(|(rate, more)| format!("{rate} {more:.2}×")).collect();
+    (!times.is_empty()).then(|| (text.join(", "), times.iter().all(|(_, more)| *more <= 2.0)))
 }
 
 fn half_of_limits(results: &Results) -> Option<(String, bool)> {

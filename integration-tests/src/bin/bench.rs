@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use integration_tests::bench::runner::{self, Plan};
 use integration_tests::bench::server::{self, Server};
 use integration_tests::bench::signed::Signed;
 use integration_tests::bench::sink::Sink;
+use integration_tests::bench::standard;
 use integration_tests::bench::{Way, fill, holding, medium, page, queue, reading, remote};
 
 const HELP: &str = "\
@@ -34,6 +36,8 @@ WORKLOAD is one of
   queue:LETTERS                         start and work with so many deferred letters
   limits                                what disk and processors can do at all
 (conn: a connection per letter).
+--tables: all workloads behind the page's tables, about twenty minutes; what fails is named at the
+end and keeps its old figures.
 
   --peer NAME     postfix, postfix+dovecot, exim, opensmtpd, chasquid; dovecot; none
                   (postfix for letters, dovecot for readers)
@@ -55,7 +59,17 @@ struct Options {
     fill_only: bool,
     results: PathBuf,
     page: Option<PathBuf>,
-    jobs: Vec<(String, Job)>,
+    jobs: Vec<Task>,
+}
+
+/// A workload to measure.
+struct Task {
+    name: String,
+    job: Job,
+    /// Another peer than for all.
+    peer: Option<String>,
+    /// Measured runs at most.
+    rounds: usize,
 }
 
 fn main() -> ExitCode {
@@ -101,46 +115,75 @@ fn options(words: &[String]) -> Result<Options, String> {
             "--fill" => options.fill_only = true,
             "--results" => options.results = value()?.into(),
             "--page" => options.page = Some(value()?.into()),
-            _ => {
-                let job = Job::parse(word).ok_or_else(|| format!("{word}? see --help"))?;
-                options.jobs.push((word.clone(), job));
+            "--tables" => {
+                for line in standard::LINES {
+                    let peer = line.peer.map(str::to_owned);
+                    options.jobs.push(Task::of(line.workload, peer, line.rounds)?);
+                }
             }
+            _ => options.jobs.push(Task::of(word, None, usize::MAX)?),
         }
     }
     Ok(options)
 }
 
-fn run(options: &Options) -> Result<(), String> {
-    let mut results = Results::read(&options.results)?;
-    for (name, job) in &options.jobs {
-        let peer = peer_of(options, job)?;
-        println!("{}", job.title());
-        let machine = page::machine();
-        let sides = measure(job, peer, options)?;
-        if options.fill_only {
-            continue;
-        }
-        for side in &sides {
-            println!("  {}: {}", side.server, runner::line(&side.values));
-        }
-        let beside = match sides.len() {
-            2.. => peer.map_or("itself", Peer::name),
-            _ => "",
-        };
-        results.put(Row { id: format!("{name}@{beside}"), machine, sides });
-        // At once: a later workload that fails takes nothing with it.
-        results.write(&options.results)?;
-    }
-    match &options.page {
-        Some(path) => page::write(path, &results),
-        None => Ok(()),
+impl Task {
+    fn of(name: &str, peer: Option<String>, rounds: usize) -> Result<Task, String> {
+        let job = Job::parse(name).ok_or_else(|| format!("{name}? see --help"))?;
+        Ok(Task { name: name.to_owned(), job, peer, rounds })
     }
 }
 
+fn run(options: &Options) -> Result<(), String> {
+    let mut results = Results::read(&options.results)?;
+    let mut faults = Vec::new();
+    for task in &options.jobs {
+        // A server that does not start panics, as it should in a test.
+        let done = catch_unwind(AssertUnwindSafe(|| perform(task, options)));
+        match done.unwrap_or_else(|_| Err("it did not start".into())) {
+            Ok(None) => {}
+            Ok(Some(row)) => {
+                results.put(row);
+                // At once: what comes later takes nothing with it.
+                results.write(&options.results)?;
+            }
+            Err(fault) => {
+                println!("  not measured: {fault}");
+                faults.push(format!("{}: {fault}", task.name));
+            }
+        }
+    }
+    if let Some(path) = &options.page {
+        page::write(path, &results)?;
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\nbench: ")) }
+}
+
+/// Measures one workload; `None`: nothing was to be measured.
+fn perform(task: &Task, options: &Options) -> Result<Option<Row>, String> {
+    let job = &task.job;
+    let peer = peer_of(task.peer.as_deref().or(options.peer.as_deref()), job)?;
+    println!("{}", job.title());
+    let machine = page::machine();
+    let plan = Plan { rounds: options.plan.rounds.min(task.rounds), ..options.plan };
+    let sides = measure(job, peer, (plan, options))?;
+    if options.fill_only {
+        return Ok(None);
+    }
+    for side in &sides {
+        println!("  {}: {}", side.server, runner::line(&side.values));
+    }
+    let beside = match sides.len() {
+        2.. => peer.map_or("itself", Peer::name),
+        _ => "",
+    };
+    Ok(Some(Row { id: format!("{}@{beside}", task.name), machine, sides }))
+}
+
 /// The peer of a job, if it is to have one and this machine can run it.
-fn peer_of(options: &Options, job: &Job) -> Result<Option<Peer>, String> {
+fn peer_of(wanted: Option<&str>, job: &Job) -> Result<Option<Peer>, String> {
     let usual = if job.is_reading() { "dovecot" } else { "postfix" };
-    let name = options.peer.as_deref().unwrap_or(usual);
+    let name = wanted.unwrap_or(usual);
     if name == "none" || matches!(job, Job::Limits | Job::Checked(_)) {
         return Ok(None);
     }
@@ -150,8 +193,12 @@ fn peer_of(options: &Options, job: &Job) -> Result<Option<Peer>, String> {
     Peer::parse(name).map(Some).ok_or_else(|| format!("{name}? see --help"))
 }
 
-fn measure(job: &Job, peer: Option<Peer>, options: &Options) -> Result<Vec<Side>, String> {
-    let rounds = options.plan.rounds;
+fn measure(
+    job: &Job,
+    peer: Option<Peer>,
+    (plan, options): (Plan, &Options),
+) -> Result<Vec<Side>, String> {
+    let rounds = plan.rounds;
     let turns = |servers: &[Server], one: &dyn Fn(&Server) -> Result<_, String>| {
         let runs = servers.iter().map(|server| Ok(Side::median(&server.version, &[one(server)?])));
         runs.collect::<Result<Vec<Side>, String>>()
@@ -160,14 +207,14 @@ fn measure(job: &Job, peer: Option<Peer>, options: &Options) -> Result<Vec<Side>
         Job::Flow(way, work) => {
             let sink = Sink::start();
             let servers = servers(*way, &sink, (work.boxes, peer))?;
-            runner::compare(&servers, (*way, work), (&sink, options.plan))
+            runner::compare(&servers, (*way, work), (&sink, plan))
         }
         Job::Checked(work) => {
             let (sink, world) = (Sink::start(), Signed::make(work.size)?);
             let mut plain = server::posthaste(Way::Inbound, sink.address(), temporary()?, 1);
             (plain.letter, plain.version) = (Some(world.letter.clone()), "not checking".into());
             let servers = [server::checking(sink.address(), temporary()?, &world), plain];
-            runner::compare(&servers, (Way::Inbound, work), (&sink, options.plan))
+            runner::compare(&servers, (Way::Inbound, work), (&sink, plan))
         }
         Job::Reading(letters) => {
             let mut readers = readers(*letters, peer, options.keep.as_deref())?;

@@ -11,7 +11,7 @@ use std::process::Command;
 use super::super::Way;
 use super::super::place::Place;
 use super::super::server::{BOXES, DOMAIN, Life, PASSWORD, Server};
-use super::{OWNER, Running, dovecot, folder_of, maildirs, packages};
+use super::{OWNER, Running, StartTls, Use, dovecot, folder_of, maildirs, packages};
 use crate::address::Address;
 
 const SMTP: u16 = 10_025;
@@ -29,12 +29,22 @@ struct Exim {
 
 impl Life for Exim {}
 
-/// Starts one for a way; `sink` is where everything else goes.
+/// Starts one for a way; `sink` is where everything else goes. It offers STARTTLS and does not use
+/// it.
 ///
 /// # Errors
 ///
 /// It cannot be installed, configured or started.
 pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
+    start_with(way, sink, StartTls { offered: Use::Yes, asked: Use::No })
+}
+
+/// The same, with or without STARTTLS.
+///
+/// # Errors
+///
+/// It cannot be installed, configured or started.
+pub fn start_with(way: Way, sink: SocketAddr, tls: StartTls) -> io::Result<Server> {
     let (programs, version) = packages::unpacked(&["exim4-daemon-light", "exim4-base"])?;
     packages::installed(&LIBRARIES)?;
     let (user, group) = packages::account("Debian-exim")?;
@@ -46,10 +56,13 @@ pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
     let maildirs = maildirs(&folder_of(&root.join("mail"), 0o755)?)?;
     dovecot::certificate(&root)?;
     chown(root.join("key.pem"), Some(user), Some(group))?;
+    // What a look-up gives may be part of a path; what a client says may not.
+    let known: String = (0..BOXES).map(|number| format!("box{number}: box{number}\n")).collect();
+    std::fs::write(root.join("boxes"), known)?;
     let address = Address::take();
     let program = programs.join("usr/sbin/exim4");
     let conf = root.join("exim.conf");
-    std::fs::write(&conf, configuration(&root, &program, (way, sink, &address)))?;
+    std::fs::write(&conf, configuration(&root, &program, (way, sink, &address, tls)))?;
     std::fs::create_dir_all("/etc/exim4")?;
     // Its own place in the list goes with the folder: nobody else can make a file of that name.
     std::fs::write(TRUSTED, format!("{}\n", conf.display()))?;
@@ -76,27 +89,30 @@ pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
 fn configuration(
     root: &Path,
     program: &Path,
-    (way, sink, address): (Way, SocketAddr, &Address),
+    (way, sink, address, tls): (Way, SocketAddr, &Address, StartTls),
 ) -> String {
+    let offered = if tls.offered == Use::Yes { "*" } else { "" };
+    let avoided = if tls.asked == Use::Yes { "" } else { "*" };
     let (at, ip) = (root.display(), address.ip());
     let domains = if way == Way::Relay { "" } else { DOMAIN };
     format!(
         "exim_path = {}\nprimary_hostname = mx.{DOMAIN}\nspool_directory = {at}/spool\n\
          log_file_path = {at}/log/%slog\npid_file_path = {at}/spool/exim.pid\nkeep_environment =\n\
          local_interfaces = {ip}\ndaemon_smtp_ports = {SMTP} : {SUBMISSION}\n\
-         tls_certificate = {at}/cert.pem\ntls_privatekey = {at}/key.pem\ntls_advertise_hosts = *\n\
+         tls_certificate = {at}/cert.pem\ntls_privatekey = {at}/key.pem\ntls_advertise_hosts = {offered}\n\
          domainlist local_domains = {domains}\nhost_lookup =\nrfc1413_query_timeout = 0s\n\
          smtp_accept_max = 1200\nsmtp_accept_max_per_connection = 0\n\
          smtp_accept_queue_per_connection = 0\nsmtp_connect_backlog = 1000\n\
          acl_smtp_rcpt = rcpt\nbegin acl\nrcpt:\n  accept hosts = 127.0.0.0/8\n         \
          condition = ${{if eq{{$received_port}}{{{SMTP}}}}}\n  accept authenticated = *\n  \
          deny message = relay not permitted\nbegin routers\nlocal:\n  driver = accept\n  \
-         domains = +local_domains\n  transport = maildir\nout:\n  driver = manualroute\n  \
+         domains = +local_domains\n  local_parts = lsearch;{at}/boxes\n  \
+         transport = maildir\nout:\n  driver = manualroute\n  \
          route_list = * {} byname\n  self = send\n  transport = sink\nbegin transports\nmaildir:\n  \
-         driver = appendfile\n  directory = {at}/mail/${{sg{{$local_part}}{{[^a-z0-9]}}{{}}}}\n  \
+         driver = appendfile\n  directory = {at}/mail/$local_part_data\n  \
          maildir_format\n  user = {OWNER}\n  group = {OWNER}\n  delivery_date_add\n  \
          envelope_to_add\n  return_path_add\nsink:\n  driver = smtp\n  port = {}\n  \
-         allow_localhost\n  hosts_avoid_tls = *\nbegin retry\n* * F,2h,15m\n\
+         allow_localhost\n  hosts_avoid_tls = {avoided}\nbegin retry\n* * F,2h,15m\n\
          begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  \
          server_prompts = :\n  server_condition = ${{if eq{{$auth3}}{{{PASSWORD}}}}}\n  \
          server_advertise_condition = ${{if def:tls_in_cipher}}\n  server_set_id = $auth2\n",

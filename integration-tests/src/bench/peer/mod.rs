@@ -25,6 +25,24 @@ use postfix::Delivery;
 /// Who owns the mailboxes: an account that every Debian has (nobody, nogroup).
 pub(super) const OWNER: u32 = 65_534;
 
+/// What a peer does about STARTTLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartTls {
+    /// As a server.
+    pub offered: Use,
+    /// As a client, where it is offered.
+    pub asked: Use,
+}
+
+/// Whether something is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
 /// Those that can be run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {

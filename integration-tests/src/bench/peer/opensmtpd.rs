@@ -10,7 +10,7 @@ use super::super::Way;
 use super::super::place::Place;
 use super::super::server::{BOXES, DOMAIN, Life, Server};
 use super::resolver::Resolver;
-use super::{OWNER, Running, folder_of, maildirs, packages};
+use super::{OWNER, Running, StartTls, Use, dovecot, folder_of, maildirs, packages};
 use crate::address::Address;
 
 const SMTP: u16 = 10_025;
@@ -36,12 +36,21 @@ impl Drop for OpenSmtpd {
     }
 }
 
-/// Starts one for a way; `sink` is where everything else goes.
+/// Starts one for a way; `sink` is where everything else goes. It knows nothing of TLS.
 ///
 /// # Errors
 ///
 /// It cannot be installed, configured or started; or one is installed here for real.
 pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
+    start_with(way, sink, StartTls { offered: Use::No, asked: Use::No })
+}
+
+/// The same, with or without STARTTLS.
+///
+/// # Errors
+///
+/// It cannot be installed, configured or started; or one is installed here for real.
+pub fn start_with(way: Way, sink: SocketAddr, tls: StartTls) -> io::Result<Server> {
     if packages::version("opensmtpd").is_some() || Path::new(SPOOL).exists() {
         return Err(io::Error::other(format!("{SPOOL} is in use: this machine has one already")));
     }
@@ -62,7 +71,10 @@ pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
         (0..BOXES).map(|n| format!("box{n} {OWNER}:{OWNER}:{}/mail/box{n}\n", root.display()));
     std::fs::write(root.join("users"), users.collect::<String>())?;
     let conf = root.join("smtpd.conf");
-    std::fs::write(&conf, configuration(&root, (way, sink, &address)))?;
+    dovecot::certificate(&root)?;
+    let key = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(root.join("key.pem"), key)?;
+    std::fs::write(&conf, configuration(&root, (way, sink, &address), tls))?;
     std::fs::set_permissions(&conf, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let resolver = Resolver::start(&root)?;
     let mut command = resolver.seen_by(&programs.join("usr/sbin/smtpd"));
@@ -90,17 +102,25 @@ pub fn start(way: Way, sink: SocketAddr) -> io::Result<Server> {
     Ok(server)
 }
 
-fn configuration(root: &Path, (way, sink, address): (Way, SocketAddr, &Address)) -> String {
+fn configuration(
+    root: &Path,
+    (way, sink, address): (Way, SocketAddr, &Address),
+    tls: StartTls,
+) -> String {
+    let pki = format!("tls pki mx.{DOMAIN}");
+    let offered = if tls.offered == Use::Yes { pki.as_str() } else { "" };
+    let scheme = if tls.asked == Use::Yes { "smtp" } else { "smtp+notls" };
     let (at, ip) = (root.display(), address.ip());
     let local = match way {
         Way::Relay => String::new(),
         _ => format!("match from any for domain \"{DOMAIN}\" action \"local\"\n"),
     };
     format!(
-        "table boxes file:{at}/users\nsmtp max-message-size 50M\nsmtp limit max-mails 10000000\n\
-         listen on {ip} port {SMTP} hostname mx.{DOMAIN}\n\
+        "pki mx.{DOMAIN} cert \"{at}/cert.pem\"\npki mx.{DOMAIN} key \"{at}/key.pem\"\n\
+         table boxes file:{at}/users\nsmtp max-message-size 50M\nsmtp limit max-mails 10000000\n\
+         listen on {ip} port {SMTP} {offered} hostname mx.{DOMAIN}\n\
          action \"local\" maildir \"{at}/mail/%{{user.username}}\" userbase <boxes>\n\
-         action \"out\" relay host \"smtp+notls://{}:{}\"\n\
+         action \"out\" relay host \"{scheme}://{}:{}\"\n\
          {local}match from any for any action \"out\"\n",
         sink.ip(),
         sink.port(),
