@@ -258,6 +258,10 @@ pub(crate) enum Ask {
     /// Forget when the directories were last read, then look.
     LookAnew(Address),
     Survey(crate::custody::Whose),
+    /// These letters are damaged.
+    Isolate(Address, Vec<Uid>),
+    /// These are well again.
+    Release(Address, Vec<Uid>),
 }
 
 /// A mailbox of an account.

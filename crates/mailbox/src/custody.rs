@@ -46,6 +46,8 @@ pub enum Fate {
     Taken,
     /// Its file was removed by another program, and that is recorded.
     RemovedExternally,
+    /// Its file was found to be damaged, and is set aside; the record is there.
+    Isolated,
     /// The record is there, the file is not or is not whole.
     FileVanished,
     /// There is neither a record nor a word of its end.

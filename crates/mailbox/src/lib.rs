@@ -21,6 +21,7 @@ mod heads;
 mod history;
 mod ids;
 mod index;
+mod isolated;
 mod keywords;
 mod letter;
 mod letters;

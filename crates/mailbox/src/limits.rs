@@ -145,6 +145,9 @@ pub const INDEX_DISK: u64 = 1024 * 1024 * 1024;
 /// Letters that are expunged by age in one request: others wait for it.
 pub const EXPIRED_AT_ONCE: usize = 1_000;
 
+/// Bytes of the list of an account's isolated letters: beyond it a disk is broken, not a letter.
+pub const ISOLATED_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Damaged letters that one verification names.
 pub const FINDINGS: usize = 1_000;
 

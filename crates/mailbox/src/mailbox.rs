@@ -41,6 +41,8 @@ struct Published {
     next_folder: Option<PathBuf>,
     /// Letters that are durable but not in their files yet.
     unlaid: HashMap<Uid, Unlaid>,
+    /// Letters whose files are damaged and set aside.
+    isolated: Vec<Uid>,
     /// The mailbox was deleted.
     gone: bool,
     waiting: Vec<Waker>,
@@ -103,6 +105,19 @@ impl Mailbox {
     /// The bytes of a letter of a view of this mailbox.
     /// [`NoSuchLetter`](crate::Error::NoSuchLetter) when it has gone meanwhile.
     pub fn content(&self, letter: &Letter) -> Result<Content> {
+        if self.is_isolated(letter.uid) {
+            return Err(Error::Damaged(format!("letter {} is isolated", letter.uid)));
+        }
+        self.content_of_any(letter)
+    }
+
+    /// Whether the letter was found to be damaged.
+    pub(crate) fn is_isolated(&self, uid: Uid) -> bool {
+        self.shared.published().isolated.contains(&uid)
+    }
+
+    /// The same of a letter that may be isolated.
+    pub(crate) fn content_of_any(&self, letter: &Letter) -> Result<Content> {
         // The writer may lay the letter out or move the Maildir while it is looked for: what was
         // not where it was said to be is looked for where it is said to be now.
         match self.content_as_published(letter) {
@@ -162,6 +177,7 @@ impl Shared {
             folder,
             next_folder: None,
             unlaid: HashMap::new(),
+            isolated: Vec::new(),
             gone: false,
             waiting: Vec::new(),
         };
@@ -181,6 +197,11 @@ impl Shared {
         let waiting = if visible { std::mem::take(&mut published.waiting) } else { Vec::new() };
         drop(published);
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// These letters are damaged, and no others.
+    pub(crate) fn isolate(&self, uids: Vec<Uid>) {
+        self.published().isolated = uids;
     }
 
     /// Where a letter is read from until [`Shared::laid_out`].

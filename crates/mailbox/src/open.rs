@@ -26,7 +26,6 @@ use crate::name::MailboxName;
 use crate::scan::Looked;
 use crate::stage::{Place, Stager};
 use crate::uidset::UidSet;
-use crate::verify::{self, Verified};
 use crate::words::{Query, RuledOut, Words};
 use crate::writer::{Accounts, Writer, sweep};
 
@@ -400,20 +399,6 @@ impl Mailboxes {
         }
     }
 
-    /// Reads every letter of an account and compares it with its record: length and hash. Works on
-    /// a thread of its own, mailbox by mailbox; mail comes and goes meanwhile.
-    pub async fn verify(&self, account: &AccountId) -> Result<Verified> {
-        let mut verified = Verified::default();
-        for listed in self.account(account).await?.mailboxes.iter() {
-            let mailbox = self.open_mailbox(account, listed.id).await?;
-            self.look(&mailbox).await?;
-            let name = listed.name.clone();
-            let work = move || verify::mailbox(&mailbox, &name);
-            verified.add(crate::thread::run("verify a mailbox", work).await?);
-        }
-        Ok(verified)
-    }
-
     /// Makes anew what can be made anew: the index goes, and every Maildir is read through for
     /// what other programs did. The answer is what was found; letters stay as they are.
     pub async fn rebuild(&self, account: &AccountId) -> Result<Looked> {
@@ -444,14 +429,14 @@ impl Mailboxes {
         }
     }
 
-    async fn done(&self, ask: Ask) -> Result<()> {
+    pub(crate) async fn done(&self, ask: Ask) -> Result<()> {
         match self.ask(ask).await? {
             Answer::Done => Ok(()),
             other => other.unexpected(),
         }
     }
 
-    async fn ask(&self, ask: Ask) -> Result<Answer> {
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer> {
         match self.submitter.submit(Request { now: (self.clock.0)(), ask }).await? {
             Answer::Refused(error) => Err(error),
             answer => Ok(answer),
@@ -461,7 +446,7 @@ impl Mailboxes {
 
 impl Answer {
     /// The writer answers each kind of request with its own kind of answer.
-    fn unexpected<T>(self) -> Result<T> {
+    pub(crate) fn unexpected<T>(self) -> Result<T> {
         Err(Error::Unavailable("the mailbox writer mixed up its answers".to_owned()))
     }
 }

@@ -48,7 +48,7 @@ pub async fn facts(mailboxes: &Mailboxes) -> Result<Vec<Fact>, Error> {
 
 fn fact(kept: Kept) -> Fact {
     let act = match kept.fate {
-        Fate::There => Act::Stored,
+        Fate::There | Fate::Isolated => Act::Stored,
         Fate::Taken => Act::Expunged,
         Fate::RemovedExternally => Act::Removed,
         Fate::FileVanished | Fate::RecordVanished => Act::Missing,
@@ -56,6 +56,7 @@ fn fact(kept: Kept) -> Fact {
     let mut fact = Fact::new(kept.journey, kept.recipient, act);
     fact.detail = match kept.fate {
         Fate::There | Fate::Taken => String::new(),
+        Fate::Isolated => "damaged, and set aside".to_owned(),
         Fate::RemovedExternally => "removed by another program".to_owned(),
         Fate::FileVanished => "its record is there, its file is not".to_owned(),
         Fate::RecordVanished => "neither a record nor a word of its end".to_owned(),

@@ -155,7 +155,6 @@ pub async fn work(works: Works, context: Context) -> Result<(), Fatal> {
     renew_directory(&context, &directory);
     let rules = Rules::new(&context);
     custody::register(&context, &mailboxes, &rules);
-    verbs::register(&context, &mailboxes);
     rules::verbs::register(&context, &rules);
     let hall = context.hall();
     let tutor = Arc::new(Tutor::new(mailboxes.disk(), context.paths.state().join("junk")));

@@ -20,6 +20,12 @@ pub(crate) const CARE_EVERY: std::time::Duration = std::time::Duration::from_sec
 /// How long a round waits at least after a start: mail comes first.
 pub(crate) const CARE_BEGINS: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Octets that are verified at once, at most: between two such pieces the agent may stop.
+pub(crate) const VERIFY_SLICE: u64 = 8 << 20;
+
+/// How often it is noted where the verification is: so much is read twice after a kill.
+pub(crate) const VERIFY_NOTE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Junk filters of accounts that are kept in memory, about 3 MB each when full.
 pub(crate) const FILTERS_IN_MEMORY: usize = 20;
 

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mda::verbs::{RebuildMailboxes, VerifyMailboxes};
+use mda::verbs::{AskVerification, RebuildMailboxes, VerifyMailboxes};
+use protocol::time::Timestamp;
 use service::{AgentName, Exit, Fatal, Paths};
 
 use crate::ask;
@@ -28,7 +29,7 @@ pub(crate) struct MailboxArgs {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Reads every letter and compares it with what was stored
-    Verify(Which),
+    Verify(VerifyArgs),
     /// Throws the index away and takes over what other programs did in the Maildirs
     Rebuild(Which),
     /// Brings expunged letters back, or shows which there are
@@ -43,14 +44,37 @@ enum Verb {
 
 /// Whose mailboxes.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit 0 when all is well, 1 when a letter is not as it was stored.\n\n\
-                        Example:\n  posthaste mailbox verify alice@example.org --json")]
+#[command(after_help = "Example:\n  posthaste mailbox rebuild alice@example.org --json")]
 struct Which {
     #[command(flatten)]
     file: ConfigArgs,
     /// The account
     #[arg(value_name = "ADDRESS")]
     address: String,
+    /// The answer as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose mailboxes, or how far the verification in the background is.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "What is damaged is isolated: the letter stays in its list, its file lies in \
+                        posthaste-quarantine. Put the file of a backup in its place and verify \
+                        again: then the letter is well.\n\n\
+                        Exit 0 when all is well, 1 when a letter is not as it was stored.\n\n\
+                        Examples:\n  posthaste mailbox verify alice@example.org --json\n  \
+                        posthaste mailbox verify --status"
+)]
+struct VerifyArgs {
+    #[command(flatten)]
+    file: ConfigArgs,
+    /// The account
+    #[arg(value_name = "ADDRESS", required_unless_present = "status")]
+    address: Option<String>,
+    /// Shows how far the verification in the background is
+    #[arg(long, conflicts_with = "address")]
+    status: bool,
     /// The answer as one JSON object
     #[arg(long)]
     json: bool,
@@ -71,8 +95,9 @@ pub(crate) fn run(args: &MailboxArgs) -> ExitCode {
     }
 }
 
-fn verify(which: &Which) -> Result<Exit, Fatal> {
-    let (paths, account) = which.account()?;
+fn verify(which: &VerifyArgs) -> Result<Exit, Fatal> {
+    let Some(address) = &which.address else { return verification(which) };
+    let (paths, account) = people::existing(&which.file, address)?;
     let client = ask::client(&paths, AgentName::Mda);
     let asked = VerifyMailboxes { account };
     let answer = ask::runtime()?
@@ -85,6 +110,9 @@ fn verify(which: &Which) -> Result<Exit, Fatal> {
             "{} letters, {} bytes, as they were stored",
             answer.letters, answer.bytes
         ));
+        if answer.released > 0 {
+            output::line(&format!("{} letters are well again", answer.released));
+        }
         for letter in &answer.damaged {
             output::line(&format!(
                 "{} UID {}: {}",
@@ -98,6 +126,32 @@ fn verify(which: &Which) -> Result<Exit, Fatal> {
         }
     }
     Ok(if answer.damaged.is_empty() { Exit::Done } else { Exit::No })
+}
+
+fn verification(args: &VerifyArgs) -> Result<Exit, Fatal> {
+    let paths = Paths::new(&args.file.load()?.current().storage.data_dir);
+    let client = ask::client(&paths, AgentName::Mda);
+    let pass = ask::runtime()?
+        .block_on(client.call(&AskVerification {}, ask::WAIT))
+        .map_err(|fault| ask::of_fault(AgentName::Mda, &fault))?;
+    if args.json {
+        output::json(&pass);
+        return Ok(Exit::Done);
+    }
+    let moment = |seconds| match seconds {
+        0 => "never".to_owned(),
+        _ => Timestamp::from_seconds(seconds).to_rfc3339(),
+    };
+    output::line(&format!("began: {}", moment(pass.began)));
+    output::line(&match &pass.at {
+        Some(account) => format!("now at: {}", output::safe(account)),
+        None => format!("finished: {}", moment(pass.finished)),
+    });
+    output::line(&format!(
+        "{} letters, {} bytes; {} damaged, {} well again",
+        pass.letters, pass.bytes, pass.damaged, pass.released
+    ));
+    Ok(Exit::Done)
 }
 
 fn rebuild(which: &Which) -> Result<Exit, Fatal> {

@@ -14,6 +14,7 @@ use crate::ask::{Address, Answer, SpecialUse, Usage};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MailboxId};
+use crate::isolated::Isolated;
 use crate::limits::{ACCOUNT_LOG_BYTES, ACCOUNTS_IDLE, LETTERS_IDLE, MAILBOXES_IDLE};
 use crate::line::Lines;
 use crate::mailbox::{Mailbox, Shared};
@@ -105,6 +106,7 @@ impl Writer {
         let untold = found.iter().filter_map(|(path, who)| Some((path, who.as_ref()?)));
         let untold = untold.filter(|(_, who)| !known(who));
         let untold = untold.map(|(path, who)| (who.id, path.clone())).collect();
+        let isolated = Isolated::read(self.disk.as_ref(), &folder)?;
         let account = Account {
             untold,
             undecided,
@@ -115,6 +117,7 @@ impl Writer {
             places,
             unmade: BTreeSet::new(),
             open: HashMap::new(),
+            isolated,
             lines: Vec::new(),
             log_length,
             listed: None,
@@ -336,6 +339,7 @@ impl Writer {
             used: self.uses,
         };
         self.account_mut(&address.account)?.open.insert(address.mailbox, open);
+        self.show_isolated(address);
         Ok(())
     }
 

@@ -115,7 +115,7 @@ impl Writer {
     fn lay(&mut self, job: &Job, left: &mut usize) -> disk::Result<bool> {
         match job {
             Job::Maildir(address) => self.lay_maildir(address).map(|()| true),
-            Job::Letter(letter) => self.lay_letter(letter).map(|()| true),
+            Job::Letter(letter) => self.lay_letters(letter, left).map(|()| true),
             Job::Lines(address) => self.lay_lines(address).map(|()| true),
             Job::LogAgain(address) => match self.place(address) {
                 Some(maildir) => statelog::write_again(self.disk.as_ref(), &maildir).map(|()| true),
@@ -282,14 +282,35 @@ impl Writer {
         Ok(())
     }
 
-    fn lay_letter(&mut self, letter: &LayLetter) -> disk::Result<()> {
-        let Some(maildir) = self.make_maildir(&letter.to)? else {
+    /// A letter, and those that follow it into the same mailbox: whether another program was there
+    /// is looked at once for all of them.
+    fn lay_letters(&mut self, first: &LayLetter, left: &mut usize) -> disk::Result<()> {
+        let Some(maildir) = self.make_maildir(&first.to)? else {
             return Ok(());
         };
-        self.own_change_begins(&letter.to, &maildir);
+        self.own_change_begins(&first.to, &maildir);
+        self.lay_letter(first, &maildir)?;
+        let follows = |job: &mut Job| matches!(job, Job::Letter(letter) if letter.to == first.to);
+        while *left > 1
+            && let Some(job) = self.jobs.pop_front_if(follows)
+        {
+            if let Job::Letter(letter) = &job
+                && self.lay_letter(letter, &maildir).is_err()
+            {
+                // It is tried again by itself, and fails for itself.
+                self.jobs.push_front(job);
+                return Ok(());
+            }
+            *left -= 1;
+        }
+        self.own_change_ends(&first.to, &maildir);
+        Ok(())
+    }
+
+    fn lay_letter(&mut self, letter: &LayLetter, maildir: &Path) -> disk::Result<()> {
         let target = maildir.join(place(&letter.base, letter.flags));
         let standing = match letter.replayed {
-            true => self.after_crash(&maildir, letter)?,
+            true => self.after_crash(maildir, letter)?,
             false => Standing::Logged,
         };
         if matches!(standing, Standing::Logged | Standing::Torn) {
@@ -315,7 +336,6 @@ impl Writer {
                 Bytes::There => {}
             }
         }
-        self.own_change_ends(&letter.to, &maildir);
         if let Ok(open) = self.open_mut(&letter.to) {
             open.unlaid.remove(&letter.uid);
             open.shared.laid_out(letter.uid);

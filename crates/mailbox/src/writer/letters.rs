@@ -392,6 +392,12 @@ impl Writer {
         self.account(draft, &way.from.account)?;
         self.load_mailbox(&way.from)?;
         self.load_mailbox(&Address { account: way.from.account.clone(), mailbox: way.to })?;
+        let isolated = |letter: &Letter| self.is_isolated(&way.from, letter.uid);
+        let open = self.accounts.get(&way.from.account);
+        let open = open.and_then(|account| account.open.get(&way.from.mailbox));
+        if open.is_some_and(|open| open.state.within(uids).any(|letter| isolated(&letter))) {
+            return Err(Error::Damaged("an isolated letter cannot be copied".to_owned()));
+        }
         let state = &self.open_mut(&way.from)?.state;
         let keywords = |l: &Letter| state.keywords.of(l.keywords).cloned().collect();
         Ok(state.within(uids).map(|letter| (letter, keywords(&letter))).collect())

@@ -164,6 +164,10 @@ impl Writer {
     /// a letter that is as it should be is one bit.
     fn compare(&mut self, of: &Address, maildir: &Path) -> Result<Findings> {
         let disk = self.disk.clone();
+        let isolated: Vec<Uid> = match self.accounts.get(&of.account) {
+            Some(account) => account.isolated.of(of.mailbox).collect(),
+            None => Vec::new(),
+        };
         let open = self.open_mut(of)?;
         let state = &open.state;
         let foreign: HashMap<&str, Uid> =
@@ -212,6 +216,10 @@ impl Writer {
                 true => LogHas::Letter,
                 false => LogHas::Nothing,
             };
+            // Its file was set aside by us.
+            if isolated.contains(&letter.uid) {
+                continue;
+            }
             let is = (FileIs::Missing, NameShows::Record);
             if standing(RecordIs::There, is, NameIs::Ours, log) == Standing::Missing {
                 findings.missing.push(*letter);

@@ -6,6 +6,7 @@
 mod accounts;
 mod draft;
 mod folders;
+mod isolate;
 mod layout;
 mod leaving;
 mod letters;
@@ -30,8 +31,9 @@ use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::expunged::Retention;
 use crate::ids::{AccountId, MailboxId, Uid};
-use crate::index::Shelf;
 use crate::limits::{RECORD_OF_COPY, RECORD_OF_RANGE};
+use crate::index::Shelf;
+use crate::isolated::Isolated;
 use crate::mailbox::{Mailbox, Shared};
 use crate::name::MailboxName;
 use crate::repeats::Repeats;
@@ -96,6 +98,8 @@ struct Account {
     /// Maildirs whose logs name a mailbox that the account log does not know: replay tells.
     untold: BTreeMap<MailboxId, PathBuf>,
     open: HashMap<MailboxId, Open>,
+    /// Letters whose files are damaged and set aside.
+    isolated: Isolated,
     /// The account log has a gap, and replay has not told of the list yet.
     undecided: bool,
     /// The account log was read without damage: a mailbox it does not list was deleted.
@@ -251,6 +255,8 @@ impl Writer {
                 self.look(draft, &of)
             }
             Ask::Survey(whose) => self.survey(draft, &whose),
+            Ask::Isolate(of, uids) => self.isolate(draft, &of, &uids),
+            Ask::Release(of, uids) => self.release(draft, &of, &uids),
         }
     }
 

@@ -108,7 +108,11 @@ impl Writer {
             let base = state.base_name(&letter);
             let size = file_size(self.disk.as_ref(), &maildir, &base, &letter)?;
             let whole = size == Some(u64::from(letter.size));
-            return Ok(if whole { Fate::There } else { Fate::FileVanished });
+            return Ok(match whole {
+                _ if self.is_isolated(address, uid) => Fate::Isolated,
+                true => Fate::There,
+                false => Fate::FileVanished,
+            });
         }
         Ok(match gone.iter().find(|(uids, _)| uids.contains(uid)) {
             Some((_, Why::RemovedExternally)) => Fate::RemovedExternally,

@@ -1,10 +1,11 @@
-//! What the agent does by itself with letters at rest, once a day and when `posthaste mailbox tidy`
-//! asks: it expunges from Trash and Junk what has been there for long enough, and removes for good
+//! What the agent does by itself with letters at rest. It reads them through (`verify`). Once a day
+//! and when `posthaste mailbox tidy` asks, it expunges from Trash and Junk what has been there for long enough, and removes for good
 //! what was expunged long ago. Nothing waits for it. Started by [`crate::run`]; no part of delivery
 //! or retrieval.
 
 mod undelete;
 pub mod verbs;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use disk::{Disk, Mode, read_whole, replace_whole};
 use mailbox::{AccountId, Error, Listed, Mailboxes, SpecialUse};
 use net::{Cancel, Clock};
 use protocol::time::Timestamp;
-use service::Context;
 use service::config::{ConfigHandle, MailboxCare};
 use service::trail::{Event, Kind, Trail};
+use service::{Context, Counter};
 
 use crate::limits::{CARE_BEGINS, CARE_EVERY};
+pub(crate) use verify::Pass;
 
 /// Looks after what is stored.
 pub(crate) struct Care {
@@ -32,6 +34,12 @@ pub(crate) struct Care {
     disk: Arc<dyn Disk>,
     /// When the last round was.
     note: PathBuf,
+    /// Where the verification is.
+    pass_note: PathBuf,
+    /// Letters compared with what was stored, since the start; and those found damaged, less those
+    /// that were well again.
+    verified: Counter,
+    damaged: Counter,
     /// One round at a time.
     round: tokio::sync::Mutex<()>,
 }
@@ -61,6 +69,9 @@ impl Care {
             drain: context.drain.clone(),
             disk: mailboxes.disk(),
             note: context.paths.state().join("care"),
+            pass_note: context.paths.state().join("verify"),
+            verified: context.metrics.counter("letters_verified"),
+            damaged: context.metrics.counter("letters_damaged"),
             round: tokio::sync::Mutex::default(),
         })
     }
@@ -68,8 +79,11 @@ impl Care {
     /// Answers the verbs and begins the rounds.
     pub(crate) fn start(self: &Arc<Self>, context: &Context) {
         verbs::register(context, self);
+        crate::verbs::register(context, &self.mailboxes, self);
         let care = self.clone();
         context.tasks.spawn(async move { care.rounds().await });
+        let care = self.clone();
+        context.tasks.spawn(async move { care.passes().await });
     }
 
     async fn rounds(&self) {

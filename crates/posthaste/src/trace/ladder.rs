@@ -123,6 +123,8 @@ fn states(events: &[Recorded]) -> BTreeMap<String, &'static str> {
             Kind::Relayed => "relayed",
             Kind::Bounced => "bounced",
             Kind::Discarded => "discarded",
+            Kind::Expired => "expired",
+            Kind::Damaged => "damaged",
             Kind::Held => "held",
             Kind::Deferred => "deferred",
             Kind::Queued | Kind::Released => "queued",

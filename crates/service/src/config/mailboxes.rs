@@ -11,6 +11,12 @@ use super::values;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MailboxCare {
+    /// Each letter is compared with what was stored once in this time; `0s`: never.
+    #[serde(with = "values::duration")]
+    pub verify_every: Duration,
+    /// Octets that are read for it in a second; 0: none.
+    #[serde(with = "values::size")]
+    pub verify_rate: u64,
     /// How long expunged letters can be brought back; `0s`: not at all.
     #[serde(with = "values::duration")]
     pub expunged_kept: Duration,
@@ -28,6 +34,10 @@ pub struct MailboxCare {
 impl Default for MailboxCare {
     fn default() -> Self {
         MailboxCare {
+            // Disks are scrubbed monthly, and backups kept for longer than that.
+            verify_every: Duration::from_secs(30 * 86_400),
+            // A hundredth of what a slow disk reads; 170 GB a day.
+            verify_rate: 2_000_000,
             // A mistake is seen within a week, also by who was away over the weekend.
             expunged_kept: Duration::from_secs(7 * 86_400),
             expunged_size: 1_000_000_000,

@@ -51,6 +51,8 @@ pub enum Kind {
     Retrieved,
     /// Dropped by a named rule.
     Discarded,
+    /// A stored letter is not as it was stored any more.
+    Damaged,
     /// Expunged from Trash or Junk, having been there for as long as is set.
     Expired,
     /// Kept back until somebody releases it.
@@ -299,7 +301,7 @@ impl Kind {
     }
 
     /// Every kind.
-    pub const ALL: [Kind; 26] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Submitted,
         Kind::Authenticated,
         Kind::Accepted,
@@ -321,6 +323,7 @@ impl Kind {
         Kind::Retrieved,
         Kind::Discarded,
         Kind::Expired,
+        Kind::Damaged,
         Kind::Held,
         Kind::Released,
         Kind::Refused,
@@ -352,6 +355,7 @@ impl Kind {
             Kind::Retrieved => "retrieved",
             Kind::Discarded => "discarded",
             Kind::Expired => "expired",
+            Kind::Damaged => "damaged",
             Kind::Held => "held",
             Kind::Released => "released",
             Kind::Refused => "refused",
