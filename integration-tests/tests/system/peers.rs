@@ -1,25 +1,24 @@
 //! Exim and OpenSMTPD on either side of our MTA, from Debian's packages: what they send arrives
-//! here,
-//! what we send arrives there, with STARTTLS where they offer it. They use places of the whole
+//! here, what we send arrives there, with STARTTLS and without. They use places of the whole
 //! machine, and are downloaded: the long form only, and only for root. Postfix is in `postfix`.
 
 use std::net::SocketAddr;
 
 use integration_tests::bench::Way;
-use integration_tests::bench::peer::{exim, opensmtpd};
+use integration_tests::bench::peer::{StartTls, Use, exim, opensmtpd};
 use integration_tests::bench::server::Server;
 use integration_tests::{Conversation, Service, clients, wait};
 
 use crate::cluster::{await_letters, domain, letter, stuffed, submit};
 
-type Start = fn(Way, SocketAddr) -> std::io::Result<Server>;
+type Start = fn(Way, SocketAddr, StartTls) -> std::io::Result<Server>;
 
 /// Starts a peer, if that can be done here.
-fn started(name: &str, start: Start, (way, sink): (Way, SocketAddr)) -> Option<Server> {
+fn started(name: &str, start: Start, (way, sink, tls): (Way, SocketAddr, Use)) -> Option<Server> {
     if !clients::full() || !rustix::process::geteuid().is_root() {
         return None;
     }
-    match start(way, sink) {
+    match start(way, sink, StartTls { offered: tls, asked: tls }) {
         Ok(server) => Some(server),
         Err(error) => {
             clients::note_skipped(&format!("{name} ({error})"));
@@ -28,9 +27,11 @@ fn started(name: &str, start: Start, (way, sink): (Way, SocketAddr)) -> Option<S
     }
 }
 
-fn both_ways(name: &str, start: Start, tls: Tls) {
+fn both_ways(name: &str, start: Start, tls: Use) {
     let here = domain("example.test").start();
-    let Some(peer) = started(name, start, (Way::Relay, here.at(Service::Smtp))) else { return };
+    let Some(peer) = started(name, start, (Way::Relay, here.at(Service::Smtp), tls)) else {
+        return;
+    };
     let text = letter("carol@inbox.test", "alice@example.test", "from-the-peer");
     let mut talk = Conversation::open(peer.smtp.expect("it takes mail"));
     talk.expect("220");
@@ -44,10 +45,12 @@ fn both_ways(name: &str, start: Start, tls: Tls) {
     let found = await_letters(&here, "alice@example.test", 1).remove(0);
     let found = String::from_utf8_lossy(&found).into_owned();
     assert!(found.contains("Subject: from-the-peer"), "{found}");
+    let with = if tls == Use::Yes { "ESMTPS\r\n\t(TLS" } else { "ESMTP id" };
+    assert!(found.contains(&format!("by {} with {with}", here.hostname())), "{found}");
     assert!(found.contains(&format!("Authentication-Results: {};", here.hostname())), "{found}");
     drop(peer);
     let sink = here.at(Service::Smtp);
-    let Some(peer) = started(name, start, (Way::Inbound, sink)) else { return };
+    let Some(peer) = started(name, start, (Way::Inbound, sink, tls)) else { return };
     let route = format!("{{\"*\" = \"smtp:{}\"}}", peer.smtp.expect("it takes mail"));
     let there = domain("example.test").set("mta.routes", route).start();
     let to = peer.recipients.first().expect("it has mailboxes").clone();
@@ -66,23 +69,19 @@ fn both_ways(name: &str, start: Start, tls: Tls) {
     wait::until("our queue is empty", || there.queue().is_empty().then_some(()));
     let events = there.json(&["trace", id]);
     let encrypted = events.iter().any(|event| event["kind"] == "tls");
-    assert_eq!(encrypted, tls == Tls::Offered, "{events:#?}");
+    assert_eq!(encrypted, tls == Use::Yes, "{events:#?}");
     there.assert_balanced();
-}
-
-/// Whether the peer offers STARTTLS.
-#[derive(PartialEq)]
-enum Tls {
-    Offered,
-    Absent,
 }
 
 #[test]
 fn exim_on_either_side() {
-    both_ways("exim", exim::start, Tls::Offered);
+    // One after the other: there is one place for each on a machine.
+    both_ways("exim", exim::start_with, Use::Yes);
+    both_ways("exim", exim::start_with, Use::No);
 }
 
 #[test]
 fn opensmtpd_on_either_side() {
-    both_ways("opensmtpd", opensmtpd::start, Tls::Absent);
+    both_ways("opensmtpd", opensmtpd::start_with, Use::Yes);
+    both_ways("opensmtpd", opensmtpd::start_with, Use::No);
 }
