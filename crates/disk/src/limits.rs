@@ -50,7 +50,7 @@ pub const GATHER_MOST: Duration = Duration::from_millis(2);
 
 /// Items laid out at once while nobody asks or a batch waits for company: so few that who comes
 /// meanwhile hardly waits.
-pub const GATHER_SLICE: usize = 2;
+pub const GATHER_SLICE: usize = 4;
 
 /// How long nothing must have happened before files are laid out where the store wants them soon;
 /// without a sync, which comes with the checkpoint.
