@@ -152,12 +152,8 @@ pub(super) async fn take(
     };
     let text = letter.place(desk, &config, &journal).await?;
     letter.note_sent(desk);
-    let event = journal
-        .event(Kind::Accepted)
-        .from(sender_shown(&letter.mail))
-        .text(text)
-        .bytes(facts.octets);
-    journal.record(with_message_id(event, &message_id));
+    let accepted = journal.event(Kind::Accepted).from(sender_shown(&letter.mail));
+    journal.record(with_message_id(accepted.text(text).bytes(facts.octets), &message_id));
     Ok(format!("{} {text}", letter.journey).into())
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use super::{Config, LocalDelivery};
+use super::{Config, LocalDelivery, Mta};
 
 /// Where the file is when nobody says.
 pub const DEFAULT_PATH: &str = "/etc/posthaste/posthaste.toml";
@@ -300,7 +300,27 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         (None, Some(_)) => say("tls.key", "tls.certificate is needed too"),
         _ => {}
     }
-    let mta = &config.mta;
+    if config.limits.recipients_per_letter == 0 {
+        say("limits.recipients_per_letter", "must be at least 1 (RFC 5321 asks for 100)");
+    }
+    if config.limits.message_size < 64 * 1024 {
+        // RFC 5321 §4.5.3.1.7.
+        say("limits.message_size", "must be at least 64KiB");
+    }
+    if config.limits.sessions == 0 || config.limits.sessions_per_address == 0 {
+        say("limits.sessions", "sessions and sessions_per_address must be at least 1");
+    }
+    if config.storage.log_segment < 1 << 20 {
+        say("storage.log_segment", "must be at least 1MiB");
+    }
+    transfer_contradictions(&config.mta, &mut wrong);
+    login_contradictions(config, &mut wrong);
+    wrong
+}
+
+/// The part of them that is about the way out.
+fn transfer_contradictions(mta: &Mta, wrong: &mut Vec<(&'static str, String)>) {
+    let mut say = |key, message: &str| wrong.push((key, message.to_owned()));
     if mta.remote_port == 0 {
         say("mta.remote_port", "0 is not a port");
     }
@@ -327,24 +347,9 @@ fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
     if mta.max_hops == 0 {
         say("mta.max_hops", "must be at least 1");
     }
-    if config.limits.recipients_per_letter == 0 {
-        say("limits.recipients_per_letter", "must be at least 1 (RFC 5321 asks for 100)");
-    }
-    if config.limits.message_size < 64 * 1024 {
-        // RFC 5321 §4.5.3.1.7.
-        say("limits.message_size", "must be at least 64KiB");
-    }
-    if config.limits.sessions == 0 || config.limits.sessions_per_address == 0 {
-        say("limits.sessions", "sessions and sessions_per_address must be at least 1");
-    }
-    if config.storage.log_segment < 1 << 20 {
-        say("storage.log_segment", "must be at least 1MiB");
-    }
     if matches!(&mta.local_delivery, LocalDelivery::LmtpUnix(path) if path.as_os_str().is_empty()) {
         say("mta.local_delivery", "the path of the socket is missing");
     }
-    login_contradictions(config, &mut wrong);
-    wrong
 }
 
 /// The part of them that is about tokens.
