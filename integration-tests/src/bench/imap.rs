@@ -47,6 +47,8 @@ pub struct Answer {
     pub untagged: usize,
     /// Spaces of a SEARCH response.
     pub numbers: usize,
+    /// A SEARCH response has begun.
+    lists: bool,
     /// The beginning of it, for short answers.
     pub start: String,
 }
@@ -266,8 +268,15 @@ fn count(answer: &mut Answer, octets: &[u8], at_line: bool) {
     answer.octets += octets.len();
     answer.untagged += usize::from(at_line && octets.starts_with(b"* "));
     answer.untagged += memchr::memmem::find_iter(octets, b"\n* ").count();
-    if answer.start.starts_with("* SEARCH") || octets.starts_with(b"* SEARCH") {
-        answer.numbers += memchr::memchr_iter(b' ', octets).count();
+    // Words about how far it is may come before it (RFC 9585).
+    let begins = match at_line && octets.starts_with(b"* SEARCH") {
+        true => Some(0),
+        false => memchr::memmem::find(octets, b"\n* SEARCH"),
+    };
+    answer.lists |= begins.is_some();
+    if answer.lists {
+        let list = &octets[begins.unwrap_or(0)..];
+        answer.numbers += memchr::memchr_iter(b' ', list).count();
     }
     if answer.start.len() < 4096 {
         let start = &octets[..octets.len().min(4096)];
