@@ -11,8 +11,10 @@
 mod gather;
 mod syncer;
 mod ticket;
+mod trouble;
 
 pub use ticket::{Settled, Submitter, Ticket};
+pub use trouble::{Trouble, Troubles};
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,13 +23,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::Error;
 use crate::disk::{Disk, FileSystem, Mode, Result};
 use crate::limits::{
     BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, GATHER_SLICE, LAY_OUT_IDLE,
     LAY_OUT_SLICE, LAZY_COMMIT, LOG_RECORD, LOG_RESTARTS,
 };
 use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery, Sequence};
+use crate::{Error, ErrorKind};
 use gather::Gather;
 use syncer::Syncer;
 use ticket::{Inbox, Pending, Reply};
@@ -322,6 +324,7 @@ impl<S: Store> GroupCommit<S> {
     }
 
     fn run(mut self) {
+        let _abandoned = Abandoned(self.inbox.clone());
         let start = Instant::now();
         loop {
             match self.step(start.elapsed()) {
@@ -585,8 +588,14 @@ impl<S: Store> GroupCommit<S> {
             }
             // The log still holds every record; a restart replays them. To go on as if nothing
             // had happened would be to believe a second sync.
-            Err(error) => self.phase = Phase::Failed(error),
+            Err(error) => self.fail(error),
         }
+    }
+
+    /// Nothing is taken any more.
+    fn fail(&mut self, error: Error) {
+        self.inbox.troubles().tell(Trouble::Stopped(error.clone()));
+        self.phase = Phase::Failed(error);
     }
 
     /// Somebody wants everything in the files: the checkpoint is begun now.
@@ -647,7 +656,7 @@ impl<S: Store> GroupCommit<S> {
     fn begin_anew(&mut self, cause: &Error) {
         self.restarts += 1;
         if self.restarts > LOG_RESTARTS {
-            self.phase = Phase::Failed(cause.clone());
+            self.fail(cause.clone());
             return;
         }
         // A sync that is under way ends first; what it says does not matter, another follows.
@@ -660,8 +669,9 @@ impl<S: Store> GroupCommit<S> {
             self.log.write_checkpoint()?;
             self.log.set_aside(&old)
         });
-        if let Err(error) = begun {
-            self.phase = Phase::Failed(error);
+        match begun {
+            Ok(()) => self.inbox.troubles().tell(Trouble::BegunAnew(cause.clone())),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -709,7 +719,7 @@ impl<S: Store> GroupCommit<S> {
                 Step::Closed
             }
             Err(error) => {
-                self.phase = Phase::Failed(error);
+                self.fail(error);
                 Step::Closed
             }
         }
@@ -722,6 +732,19 @@ impl<S: Store> GroupCommit<S> {
         let waiting = self.held.drain(..).chain(self.inbox.take(usize::MAX));
         waiting.for_each(|pending| pending.reply.answer(Err(refusal.clone())));
         if self.inbox.is_open() { Step::Failed } else { Step::Closed }
+    }
+}
+
+/// A panic of the loop's thread: nobody is to wait for it, and who runs the store hears of it.
+struct Abandoned<R, A>(Arc<Inbox<R, A>>);
+
+impl<R, A> Drop for Abandoned<R, A> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = Error::new(ErrorKind::Poisoned, "make changes durable", "a panic");
+            self.0.abandon();
+            self.0.troubles().tell(Trouble::Stopped(error));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod space;
 pub use body::{Body, Chunks, Spool};
 pub use commit::{
     CommitOptions, Committer, GroupCommit, LaidOut, Settled, Stage, Step, Store, Submitter, Ticket,
+    Trouble, Troubles,
 };
 pub use disk::{
     Access, Disk, DiskFile, Entry, FileSystem, FileType, Lock, Metadata, Mode, Result, Space,

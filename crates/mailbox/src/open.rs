@@ -124,6 +124,11 @@ impl Mailboxes {
         ))
     }
 
+    /// What the disk does to the store, for who tells people and starts it again.
+    pub fn troubles(&self) -> disk::Troubles {
+        self.submitter.troubles()
+    }
+
     /// The disk that the store lies on.
     pub fn disk(&self) -> Arc<dyn Disk> {
         self.stager.disk()

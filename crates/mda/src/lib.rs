@@ -139,10 +139,11 @@ fn open_mailboxes(boot: &Boot, disk: Arc<dyn Disk>) -> Result<(Mailboxes, Commit
 async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
     let Works { mailboxes, directory, .. } = &opened.works;
     Care::new(&context, mailboxes, directory).start(&context);
+    let heeded = context.heed("mailboxes", mailboxes.troubles());
     work(opened.works, context).await?;
     // Nobody can ask any more: what is in the log goes to the files.
     opened.committer.close();
-    Ok(())
+    heeded.verdict()
 }
 
 /// Takes letters in and shows them until `context.drain` is cancelled. [`run`] is this in a process

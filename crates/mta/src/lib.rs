@@ -91,9 +91,10 @@ fn bind(boot: &mut Boot) -> Result<Opened, Fatal> {
 }
 
 async fn serve(opened: Opened, context: Context) -> Result<(), Fatal> {
+    let heeded = context.heed("the queue", opened.works.queue.troubles());
     work(opened.works, context).await?;
     opened.writer.close();
-    Ok(())
+    heeded.verdict()
 }
 
 /// Takes letters in and carries them on until `context.drain` is cancelled. [`run`] is this in a

@@ -253,6 +253,11 @@ impl Queue {
         index.items().filter(|item| wanted(&item.letter)).map(Listed::from).collect()
     }
 
+    /// What the disk does to the queue, for who tells people and starts it again.
+    pub fn troubles(&self) -> disk::Troubles {
+        self.submitter.troubles()
+    }
+
     /// How many letters there are.
     pub fn len(&self) -> usize {
         lock(&self.index).len()

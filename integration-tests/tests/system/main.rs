@@ -17,6 +17,7 @@ mod disks;
 mod dkim;
 mod dovecot;
 mod dsn;
+mod failing_disk;
 mod faults;
 mod init;
 mod keeping;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::trouble::Troubles;
 use crate::limits::WAITING_REQUESTS;
 use crate::{Error, ErrorKind};
 
@@ -50,6 +51,7 @@ pub struct Ticket<R, A> {
 pub(crate) struct Inbox<R, A> {
     state: Mutex<State<R, A>>,
     arrived: Condvar,
+    troubles: Troubles,
 }
 
 #[derive(Debug)]
@@ -110,7 +112,11 @@ impl<R, A> Submitter<R, A> {
             nudged: false,
             settlers: Vec::new(),
         };
-        let inbox = Arc::new(Inbox { state: Mutex::new(state), arrived: Condvar::new() });
+        let inbox = Arc::new(Inbox {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            troubles: Troubles::default(),
+        });
         (Submitter { inbox: inbox.clone() }, inbox)
     }
 
@@ -141,6 +147,11 @@ impl<R, A> Submitter<R, A> {
         Settled { slot }
     }
 
+    /// What the disk does to the store from the beginning on.
+    pub fn troubles(&self) -> Troubles {
+        self.inbox.troubles.clone()
+    }
+
     /// How many requests wait now.
     pub fn waiting(&self) -> usize {
         guard(&self.inbox.state).waiting.len()
@@ -169,6 +180,17 @@ impl<R, A> Inbox<R, A> {
             self.arrived.notify_one();
         }
         None
+    }
+
+    pub(crate) fn troubles(&self) -> &Troubles {
+        &self.troubles
+    }
+
+    /// Closed, and what waits is answered with an error.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        drop(self.take(usize::MAX));
+        drop(self.take_settlers());
     }
 
     pub(crate) fn close(&self) {
