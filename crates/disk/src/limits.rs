@@ -42,7 +42,7 @@ pub const WAITING_REQUESTS: usize = 1024;
 
 /// How many barriers' time a batch waits at most for those who asked together with it before: one
 /// barrier less is what their company saves each of them.
-pub const GATHER_BARRIERS: u32 = 3;
+pub const GATHER_BARRIERS: u32 = 4;
 
 /// Longest wait of a batch for company, whatever a barrier takes: on a disk that needs longer,
 /// enough come while the barrier is waited for.

@@ -1,7 +1,8 @@
 //! When a batch begins. Whoever is alone is served at once. Where several ask at the same time, a
-//! batch waits for about half of them, so that it and the next one take turns: while one half waits
-//! for its barrier, the other brings its next letters. The wait is bounded by the time that a
-//! barrier takes, which is what company saves.
+//! batch waits for a little more than half of them, so that it and the next one take turns: while
+//! one part waits for its barrier, the other brings its next letters. A little more, because some
+//! are always late. The wait is bounded by the time that a barrier takes, which is what company
+//! saves.
 //!
 //! It decides and does nothing: no clock, no thread. Only the loop that runs in a thread of its own
 //! uses it; stepped by hand, a batch is what waits.
@@ -23,7 +24,10 @@ pub(super) struct Gather {
 impl Gather {
     /// How many requests a batch is worth.
     pub(super) fn wanted(&self) -> usize {
-        self.together.div_ceil(2).max(1)
+        match self.together {
+            few @ 0..5 => few.div_ceil(2).max(1),
+            many => (many * 3).div_ceil(5),
+        }
     }
 
     /// How much longer those that wait are to wait for others; `None`: not at all.
@@ -65,16 +69,16 @@ mod tests {
     }
 
     #[test]
-    fn half_of_those_who_were_here_are_waited_for_and_no_longer_than_it_pays() {
+    fn most_of_those_who_were_here_are_waited_for_and_no_longer_than_it_pays() {
         let mut gather = Gather::default();
         gather.done(6, 4, Some(BARRIER));
-        assert_eq!(gather.wanted(), 5);
+        assert_eq!(gather.wanted(), 6);
         let begun = Duration::from_secs(1);
         let most = BARRIER * GATHER_BARRIERS;
         assert_eq!(gather.wait(2, begun), Some(most));
         assert_eq!(gather.wait(4, begun + most / 2), Some(most / 2));
         assert_eq!(gather.wait(4, begun + most), None, "they do not come");
-        assert_eq!(gather.wait(5, begun), None, "enough are here");
+        assert_eq!(gather.wait(6, begun), None, "enough are here");
         gather.done(1, 0, Some(Duration::from_secs(3)));
         assert!(gather.wait(1, begun).is_some_and(|wait| wait <= GATHER_MOST), "a slow disk");
     }
