@@ -206,6 +206,11 @@ impl Conversation {
         while self.try_read().is_some() {}
     }
 
+    /// Forgets what was said so far: a long conversation, of which only the end tells anything.
+    pub fn forget(&mut self) {
+        self.log.clear();
+    }
+
     /// Everything said so far, for messages.
     pub fn log(&self) -> &str {
         &self.log

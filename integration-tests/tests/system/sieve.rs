@@ -43,6 +43,20 @@ vacation :subject "Away" "I am away";
 "#;
 
 #[test]
+fn a_long_script_is_stored_whole() {
+    let here = single();
+    let mut text = "require \"fileinto\";\n".to_owned();
+    for number in 0..2_000 {
+        text.push_str(&format!(
+            "if header :is \"X-Ü\" \"{number}\" {{ fileinto \"{number}\"; }}\n"
+        ));
+    }
+    script(&here, "long", &text);
+    let shown = here.run(&["sieve", "show", "bob@example.test", "long"]).ok();
+    assert_eq!(shown.out, text);
+}
+
+#[test]
 fn rules_file_forward_refuse_and_answer() {
     let here = single();
     script(&here, "main", RULES);

@@ -11,6 +11,9 @@ pub(crate) const SCRIPT_BYTES: u64 = sieve::limits::SCRIPT_BYTES as u64;
 /// Octets of all scripts of one account together.
 pub(crate) const ALL_SCRIPTS: u64 = 4 * SCRIPT_BYTES;
 
+/// Scripts of which the admin's command has brought parts and not yet all: one, mostly.
+pub(super) const COMING: usize = 8;
+
 /// Octets of a script's name in UTF-8 (RFC 5804 §1.6 asks for 128 characters at most 512 octets).
 /// With every octet encoded it still fits a file name of 255.
 pub(crate) const SCRIPT_NAME: usize = 80;

@@ -1,11 +1,15 @@
 //! The verbs `sieve.*` of the control socket, which `posthaste sieve` asks: list, show, put,
 //! activate, remove. People use ManageSieve for the same.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use mailbox::AccountId;
 use protocol::ipc::{Fault, FaultKind, Method};
 use serde::{Deserialize, Serialize};
 use service::Context;
 
+use super::limits::{COMING, SCRIPT_BYTES};
 use super::{Rules, ShelfError};
 
 /// `sieve.list`: an account's scripts.
@@ -49,15 +53,26 @@ pub struct ScriptText {
     pub text: String,
 }
 
-/// `sieve.put`: stores a script of at most [`PUT_MOST`] octets.
+/// `sieve.put`: stores a script, or takes the next part of one that no frame can hold.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PutScript {
     /// The account's address.
     pub account: String,
     /// The script's name.
     pub name: String,
-    /// The script.
+    /// The script, or at most [`PUT_MOST`] octets of it.
     pub text: String,
+    /// Octets of it that were brought before.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub before: u64,
+    /// Octets of it that are still to come; with none, it is stored.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub after: u64,
+}
+
+/// Zero goes without saying.
+fn is_none(octets: &u64) -> bool {
+    *octets == 0
 }
 
 /// `sieve.activate`: which script letters go through.
@@ -82,7 +97,7 @@ pub struct RemoveScript {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ScriptsChanged {}
 
-/// Octets of a script that fit a frame however they are written. Longer ones come by ManageSieve.
+/// Octets of a script that fit a frame however they are written. Longer ones come in parts.
 pub const PUT_MOST: usize = 20 * 1024;
 
 /// Octets of one part of a script that is shown.
@@ -103,6 +118,41 @@ methods! {
     PutScript, "sieve.put", ScriptsChanged;
     ActivateScript, "sieve.activate", ScriptsChanged;
     RemoveScript, "sieve.remove", ScriptsChanged;
+}
+
+/// Scripts of which parts have come, by account and name.
+#[derive(Debug, Default)]
+struct Coming {
+    parts: HashMap<(String, String), String>,
+}
+
+impl Coming {
+    /// The whole script, when this was its last part.
+    fn take(&mut self, mut part: PutScript) -> Result<Option<PutScript>, Fault> {
+        let key = (part.account.clone(), part.name.clone());
+        let mut text = match part.before {
+            0 => String::new(),
+            _ => self.parts.remove(&key).unwrap_or_default(),
+        };
+        if text.len() as u64 != part.before {
+            let said = "a part of the script is missing; store it again from its beginning";
+            return Err(Fault::new(FaultKind::Parameters, said));
+        }
+        text.push_str(&part.text);
+        if (text.len() as u64).saturating_add(part.after) > SCRIPT_BYTES {
+            return Err(failed(ShelfError::TooLarge));
+        }
+        if part.after == 0 {
+            part.text = text;
+            return Ok(Some(part));
+        }
+        if self.parts.len() >= COMING {
+            // Somebody began and never ended.
+            self.parts.clear();
+        }
+        self.parts.insert(key, text);
+        Ok(None)
+    }
 }
 
 /// Answers the verbs.
@@ -150,10 +200,14 @@ pub(crate) fn register(context: &Context, rules: &Rules) {
         }
     });
     let shelf = rules.shelf.clone();
+    let coming = Arc::<Mutex<Coming>>::default();
     context.control.on::<PutScript, _, _>(move |ask| {
-        let shelf = shelf.clone();
+        let (shelf, coming) = (shelf.clone(), coming.clone());
         async move {
             let account = account(&ask.account)?;
+            // A panic while it was held left at worst a script to be brought again.
+            let whole = coming.lock().unwrap_or_else(PoisonError::into_inner).take(ask)?;
+            let Some(ask) = whole else { return Ok(ScriptsChanged {}) };
             aside(move || shelf.put(&account, &ask.name, ask.text.as_bytes())).await
         }
     });
@@ -201,4 +255,29 @@ fn failed(error: ShelfError) -> Fault {
         other => other.to_string().replace("\r\n", "\n"),
     };
     Fault::new(kind, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(text: &str, before: u64, after: u64) -> PutScript {
+        let (account, name) = ("bob@red.test".to_owned(), "main".to_owned());
+        PutScript { account, name, text: text.to_owned(), before, after }
+    }
+
+    #[test]
+    fn a_script_comes_in_parts_or_not_at_all() {
+        let mut coming = Coming::default();
+        let whole = coming.take(part("keep;", 0, 0)).expect("good").expect("whole");
+        assert_eq!(whole.text, "keep;");
+        assert!(coming.take(part("ke", 0, 3)).expect("good").is_none());
+        assert!(coming.take(part("e", 2, 2)).expect("good").is_none());
+        let whole = coming.take(part("p;", 3, 0)).expect("good").expect("whole");
+        assert_eq!(whole.text, "keep;");
+        assert!(coming.take(part("p;", 3, 0)).is_err(), "it is gone");
+        assert!(coming.take(part("ke", 0, 3)).expect("good").is_none());
+        assert!(coming.take(part(";", 4, 0)).is_err(), "a part is missing");
+        assert!(coming.take(part("ke", 0, SCRIPT_BYTES)).is_err(), "too large in the end");
+    }
 }

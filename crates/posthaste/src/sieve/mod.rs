@@ -222,17 +222,20 @@ fn put(args: &PutArgs) -> Result<Exit, Fatal> {
         show_faults(&faults, args.whose.json);
         return Ok(Exit::No);
     }
-    if bytes.len() > PUT_MOST {
-        return Err(Fatal::no(format!(
-            "the script has {} octets, and this way takes {PUT_MOST}; store it with a ManageSieve \
-             client such as sieve-connect",
-            bytes.len()
-        )));
-    }
     let (paths, account) = args.whose.account()?;
     // It parsed: it is UTF-8.
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    call(&paths, &PutScript { account, name: args.name.clone(), text })?;
+    let (mut rest, mut before) = (text.as_str(), 0);
+    loop {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(PUT_MOST));
+        let (account, name) = (account.clone(), args.name.clone());
+        let text = part.to_owned();
+        call(&paths, &PutScript { account, name, text, before, after: after.len() as u64 })?;
+        if after.is_empty() {
+            break;
+        }
+        (rest, before) = (after, before + part.len() as u64);
+    }
     if args.activate {
         return args.whose.activate(Some(args.name.clone()));
     }
