@@ -40,7 +40,7 @@ fn a_letter_comes_with_its_marks_in_one_step() {
     let marks = Marks { flags: Flags::SEEN, keywords: vec![Keyword::new("$list").unwrap()] };
     let delivery = Delivery {
         journey: journey(1),
-        body: Body::from(&b"Subject: hi\r\n\r\nbody\r\n"[..]),
+        body: Body::from(b"Subject: hi\r\n\r\nbody\r\n".to_vec()),
         recipients: vec![Recipient { marks, ..recipient("alice") }],
     };
     let mailboxes = store.mailboxes.clone();
