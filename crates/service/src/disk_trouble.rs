@@ -23,7 +23,7 @@ impl Context {
         let (context, ended) = (self.clone(), heeded.clone());
         tokio::spawn(async move {
             loop {
-                match troubles.next().await {
+                match troubles.following().await {
                     Trouble::BegunAnew(error) => tracing::error!(
                         store,
                         %error,

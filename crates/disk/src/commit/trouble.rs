@@ -34,8 +34,8 @@ struct Told {
 
 impl Troubles {
     /// The next one; for ever if none comes.
-    pub fn next(&mut self) -> impl Future<Output = Trouble> + '_ {
-        Next { troubles: self }
+    pub fn following(&mut self) -> impl Future<Output = Trouble> + '_ {
+        Following { troubles: self }
     }
 
     /// After the end there is nothing to tell.
@@ -55,11 +55,11 @@ impl Troubles {
     }
 }
 
-struct Next<'a> {
+struct Following<'a> {
     troubles: &'a mut Troubles,
 }
 
-impl Future for Next<'_> {
+impl Future for Following<'_> {
     type Output = Trouble;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Trouble> {
