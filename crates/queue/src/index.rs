@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use disk::{Body, DiskFile};
+use disk::Body;
 use protocol::journey::JourneyId;
 use protocol::time::Timestamp;
 
@@ -59,8 +59,9 @@ pub(crate) struct Item {
     pub(crate) extent: Option<Extent>,
     /// Whether lay-out was begun, so that there may be files.
     pub(crate) touched: bool,
-    /// The changes file, when it was written in this life.
-    pub(crate) changes: Option<(Arc<dyn DiskFile>, u64)>,
+    /// Length of the changes file, when it was written in this life. Not the open file: a long
+    /// queue would have one for each letter that was ever deferred.
+    pub(crate) changes: Option<u64>,
 }
 
 impl Bytes {

@@ -271,7 +271,7 @@ impl QueueStore {
         item.touched = true;
         let (place, bytes, letter) = (item.place, item.bytes.clone(), item.letter.clone());
         let lines = std::mem::take(&mut item.unwritten);
-        let changes = item.changes.clone();
+        let changes = item.changes;
         drop(index);
         let laid = self.write_letter(place, &bytes, &letter);
         let written =
@@ -331,21 +331,17 @@ impl QueueStore {
     fn write_changes(
         &self,
         journey: JourneyId,
-        open: Option<(Arc<dyn disk::DiskFile>, u64)>,
+        written: Option<u64>,
         lines: &[Line],
-    ) -> Result<Option<(Arc<dyn disk::DiskFile>, u64)>> {
+    ) -> Result<Option<u64>> {
         if lines.is_empty() {
-            return Ok(open);
+            return Ok(written);
         }
         let path = scan::changes_path(&self.root, journey);
-        let (file, length) = match open {
-            Some(open) => open,
-            None => {
-                let file: Arc<dyn disk::DiskFile> =
-                    Arc::from(self.disk.open(&path, Access::Create(Mode::PRIVATE))?);
-                let length = file.length()?;
-                (file, length)
-            }
+        let file = self.disk.open(&path, Access::Create(Mode::PRIVATE))?;
+        let length = match written {
+            Some(length) => length,
+            None => file.length()?,
         };
         let mut text = String::new();
         if length == 0 {
@@ -356,7 +352,7 @@ impl QueueStore {
             text.push('\n');
         }
         file.write_at(length, text.as_bytes())?;
-        Ok(Some((file, length + text.len() as u64)))
+        Ok(Some(length + text.len() as u64))
     }
 
     fn remove_letter(&self, journey: JourneyId) -> Result<()> {
