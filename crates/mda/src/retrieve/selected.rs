@@ -1,10 +1,11 @@
 //! The mailbox that a session has selected: the view that its client knows, what is recent in it,
 //! and the telling of changes. Not the commands. Called by all of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
 use mailbox::{Letter, Mailbox, ModSeq, Uid, UidSet, View};
+use protocol::imap::command::StoreAction;
 use protocol::imap::fetch::FetchData;
 use protocol::imap::response::VanishedTime;
 use protocol::imap::{Flag, NumberSet, Numbering, SequenceSet, Untagged, server::Server};
@@ -26,6 +27,8 @@ pub(super) struct Selected {
     recent_told: u32,
     /// Changes of ours that the client knows of already, or asked not to be told.
     own: HashSet<ModSeq>,
+    /// What the client takes the flags of letters for that it has changed since `view`.
+    believed: HashMap<Uid, Vec<Flag>>,
     /// Keywords of the mailbox that the client was told of.
     keywords: usize,
     /// `\Recent` is told; IMAP4rev2 does not know it.
@@ -95,6 +98,7 @@ impl Selected {
             recent: NumberSet::new(),
             recent_told: 0,
             own: HashSet::new(),
+            believed: HashMap::new(),
             keywords,
             tells_recent: true,
             saved: NumberSet::new(),
@@ -284,6 +288,33 @@ impl Selected {
             }
         }
         self.own.clear();
+        self.believed.clear();
+    }
+
+    /// The client has changed a letter and is told its flags as they are `now`.
+    pub(super) fn believes(&mut self, uid: Uid, now: Vec<Flag>) {
+        self.believed.insert(uid, now);
+    }
+
+    /// The client has changed a letter and is told nothing of it: whether it takes the flags for
+    /// what they are `now`. It does not if somebody else has changed them as well.
+    pub(super) fn guesses(
+        &self,
+        letter: &Letter,
+        (action, flags): (StoreAction, &[Flag]),
+        now: &[Flag],
+    ) -> bool {
+        let before = || convert::wire_flags(&self.view, letter);
+        let mut guess = match action {
+            StoreAction::Replace => Vec::new(),
+            _ => self.believed.get(&letter.uid).cloned().unwrap_or_else(before),
+        };
+        guess.retain(|flag| !flags.contains(flag));
+        if action != StoreAction::Remove {
+            guess.extend_from_slice(flags);
+        }
+        let is_in = |all: &[Flag], some: &[Flag]| some.iter().all(|flag| all.contains(flag));
+        is_in(now, &guess) && is_in(&guess, now)
     }
 
     /// New keywords are told before the flags that hold them (RFC 3501 §7.2.6).

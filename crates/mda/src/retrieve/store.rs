@@ -6,7 +6,7 @@ use std::pin::Pin;
 use mailbox::{FlagChange, FlagsChanged, How, UidSet};
 use protocol::imap::command::{Command, Store, StoreAction, StoreEcho};
 use protocol::imap::fetch::FetchData;
-use protocol::imap::{Code, ConditionCode, Numbering, SequenceSet, StatusText};
+use protocol::imap::{Code, ConditionCode, Flag, Numbering, SequenceSet, StatusText};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
@@ -20,6 +20,8 @@ struct Told<'a> {
     mod_seq: bool,
     /// Letters that were left alone.
     except: &'a UidSet,
+    /// The change.
+    change: (StoreAction, &'a [Flag]),
 }
 
 /// A STORE whose change has been asked for.
@@ -27,6 +29,8 @@ struct Asked {
     numbering: Numbering,
     set: SequenceSet,
     echo: StoreEcho,
+    action: StoreAction,
+    flags: Vec<Flag>,
     /// When the change is durable.
     changed: Pin<Box<dyn Future<Output = mailbox::Result<FlagsChanged>> + Send>>,
 }
@@ -70,7 +74,8 @@ impl Session {
         if unchanged_since.is_some() {
             self.enable_condstore();
         }
-        let (flags, keywords) = convert::flags(&flags)?;
+        let named = flags;
+        let (flags, keywords) = convert::flags(&named)?;
         let selected = self.selected()?;
         selected.writable()?;
         let uids = selected.uids(numbering, &set)?;
@@ -83,17 +88,20 @@ impl Session {
         let change = FlagChange { uids, how, flags, keywords, unchanged_since };
         let mailbox = selected.mailbox.clone();
         let changed = Box::pin(self.shared.mailboxes.change_flags(&mailbox, change));
-        Ok(Asked { numbering, set, echo, changed })
+        Ok(Asked { numbering, set, echo, action, flags: named, changed })
     }
 
-    /// Waits for the change; each letter's new flags are told unless the client does not want that.
+    /// Waits for the change; each letter's new flags are told unless the client does not want that
+    /// and knows them.
     async fn told_store(&mut self, asked: Asked) -> Outcome {
-        let Asked { numbering, set, echo, changed } = asked;
+        let Asked { numbering, set, echo, action, flags, changed } = asked;
         let changed = changed.await?;
         self.selected()?.knows(changed.modseq);
-        let told = Told { echo, mod_seq: self.enabled.condstore, except: &changed.modified };
-        let gone = (echo == StoreEcho::Told || told.mod_seq)
-            && self.tell_stored(numbering, &set, &told).await?;
+        let mod_seq = self.enabled.condstore;
+        let change = (action, flags.as_slice());
+        let told = Told { echo, mod_seq, except: &changed.modified, change };
+        let gone =
+            self.tell_stored(numbering, &set, &told).await? && (echo == StoreEcho::Told || mod_seq);
         if !changed.modified.is_empty() {
             // RFC 7162 §3.1.3: those that somebody else changed first.
             let modified = self.selected()?.numbers(numbering, &changed.modified);
@@ -132,12 +140,20 @@ impl Session {
                 continue;
             }
             let flags = selected.flags(&now, &letter);
+            let stored = convert::wire_flags(&now, &letter);
+            // RFC 9051 §6.4.6: what somebody else has changed is told after .SILENT too.
+            let tells = told.echo == StoreEcho::Told
+                || !selected.guesses(&one.letter, told.change, &stored);
+            selected.believes(letter.uid, stored);
+            if !tells && !told.mod_seq {
+                continue;
+            }
             let machine = self.driver.machine();
             machine.fetch_begin(one.sequence);
             if numbering == Numbering::Uid {
                 machine.fetch_item(&FetchData::Uid(letter.uid));
             }
-            if told.echo == StoreEcho::Told {
+            if tells {
                 machine.fetch_item(&FetchData::Flags(flags));
             }
             // RFC 7162 §3.1.3: also after .SILENT.

@@ -240,9 +240,15 @@ impl Client {
         let tag = format!("t{}", self.tag);
         self.talk.line(&format!("{tag} SELECT {mailbox} (QRESYNC ({validity} {safe}))"));
         let lines = self.talk.until_tagged(&tag);
+        let mut counts = 0;
+        let happened_since = |line: &String| {
+            counts += usize::from(line.ends_with(" EXISTS"));
+            counts == 2 || line.starts_with("* VANISHED ") && !line.contains("(EARLIER)")
+        };
+        let since = lines.iter().position(happened_since).unwrap_or(lines.len());
         let mut numbers = Vec::new();
-        let mut exists = 0;
-        for line in &lines {
+        let mut exists = None;
+        for line in &lines[..since] {
             if let Some(gone) = line.strip_prefix("* VANISHED (EARLIER) ") {
                 uids(gone).iter().for_each(|uid| drop(known.remove(uid)));
             } else if let Some(told) = fetched(line) {
@@ -252,15 +258,25 @@ impl Client {
                 self.highest = self.highest.max(modseq);
                 known.insert(uid, Letter { uid: Some(uid), flags: told.flags, modseq });
             } else if let Some(count) = line.strip_suffix(" EXISTS") {
-                exists = count[2..].parse().expect("a number");
+                exists = Some(count[2..].parse::<usize>().expect("a number"));
             } else {
                 self.note_codes(line);
             }
         }
+        self.resume(known, (exists, &numbers));
+        lines[since..].iter().for_each(|line| self.hear(line, "SELECT"));
+    }
+
+    /// What was known and what was told of it make what the server has.
+    fn resume(
+        &mut self,
+        known: BTreeMap<u32, Letter>,
+        (exists, numbers): (Option<usize>, &[(usize, u32)]),
+    ) {
         self.view = known.into_values().collect();
-        assert_eq!(self.view.len(), exists, "after coming back\n{}", self.story());
+        assert_eq!(Some(self.view.len()), exists, "after coming back\n{}", self.story());
         for (number, uid) in numbers {
-            assert_eq!(self.view[number - 1].uid, Some(uid), "{}", self.story());
+            assert_eq!(self.view[number - 1].uid, Some(*uid), "{}", self.story());
         }
     }
 

@@ -58,6 +58,24 @@ fn session(here: &Instance) -> Conversation {
     talk
 }
 
+#[test]
+fn a_silent_change_hides_nobody_elses() {
+    let here = domain("example.test").start();
+    let (mut one, mut other) = (session(&here), session(&here));
+    one.line("a APPEND INBOX {14+}\r\nSubject: 1\r\n\r\n");
+    one.until_tagged("a");
+    one.imap("s", "SELECT INBOX");
+    other.imap("s", "SELECT INBOX");
+    other.imap("b", "STORE 1 +FLAGS.SILENT ($Work)");
+    let told = one.imap("c", "STORE 1 +FLAGS.SILENT (\\Flagged)");
+    let flags: Vec<_> = told.iter().filter_map(|line| client::fetched(line)?.flags).collect();
+    assert_eq!(flags, [["$Work", "\\Flagged"]], "{told:?}");
+    let told = one.imap("d", "STORE 1 -FLAGS.SILENT (\\Flagged)");
+    assert_eq!(told.len(), 1, "it is silent: {told:?}");
+    let told = one.imap("e", "NOOP");
+    assert_eq!(told.len(), 1, "it knows: {told:?}");
+}
+
 fn take_part(here: &Instance, meeting: &Meeting, how: (usize, u64, Instant)) -> usize {
     let (number, seed, end) = how;
     let _leaving = Leaving(meeting);
