@@ -142,6 +142,9 @@ pub const INDEX_READ: usize = 64 * 1024;
 /// Bytes of one account's index on disk beyond which it is made anew: sled gives no room back.
 pub const INDEX_DISK: u64 = 1024 * 1024 * 1024;
 
+/// Accounts that are remembered to have refused letters; they are asked for every few seconds.
+pub const REFUSED_REMEMBERED: usize = 10_000;
+
 /// Letters that are expunged by age in one request: others wait for it.
 pub const EXPIRED_AT_ONCE: usize = 1_000;
 

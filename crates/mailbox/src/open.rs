@@ -1,9 +1,10 @@
 //! [`Mailboxes`]: the store as agents hold it. Every method that changes something returns when the
 //! change is durable; a dropped future does not take back what was asked.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use disk::{Body, CommitOptions, Committer, Disk, GroupCommit, Recovery, Space, Spool, Submitter};
 use message::envelope::Envelope;
@@ -16,11 +17,12 @@ use crate::ask::{
 };
 use crate::custody::{Survey, Whose};
 use crate::error::{Error, Result};
-use crate::heads::{HeadReader, Heads};
 use crate::expunged::Retention;
+use crate::heads::{HeadReader, Heads};
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::index::Shelf;
 use crate::letter::Letter;
+use crate::limits::REFUSED_REMEMBERED;
 use crate::mailbox::Mailbox;
 use crate::name::MailboxName;
 use crate::scan::Looked;
@@ -70,6 +72,8 @@ pub struct Mailboxes {
     heads: Heads,
     words: Words,
     clock: ClockOf,
+    /// Accounts for which letters were refused because of their quotas.
+    refused: Arc<Mutex<BTreeSet<AccountId>>>,
 }
 
 #[derive(Clone)]
@@ -116,9 +120,9 @@ impl Mailboxes {
             GroupCommit::open(disk.clone(), options.commit.clone(), writer)?;
         sweep(disk.as_ref(), &options.directory)?;
         let stager = Arc::new(Stager::new(disk, &options, place)?);
-        let clock = ClockOf(options.clock);
+        let (clock, refused) = (ClockOf(options.clock), Arc::default());
         Ok((
-            Mailboxes { submitter, stager, accounts, index, heads, words, clock },
+            Mailboxes { submitter, stager, accounts, index, heads, words, clock, refused },
             commit,
             recovery,
         ))
@@ -188,7 +192,28 @@ impl Mailboxes {
     /// Whether `size` bytes more would fit now.
     pub async fn fits(&self, account: &AccountId, quota: Quota, size: u64) -> Result<()> {
         let usage = self.account(account).await?.usage;
-        if quota.admits(usage, size, 1) { Ok(()) } else { Err(Error::OverQuota) }
+        if quota.admits(usage, size, 1) {
+            return Ok(());
+        }
+        self.note_refused(account);
+        Err(Error::OverQuota)
+    }
+
+    fn note_refused(&self, account: &AccountId) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < REFUSED_REMEMBERED {
+            refused.insert(account.clone());
+        }
+    }
+
+    /// Accounts for which letters were refused for lack of room since this was asked last.
+    pub fn take_refused(&self) -> BTreeSet<AccountId> {
+        std::mem::take(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The accounts in memory, and what they hold.
+    pub fn in_use(&self) -> Vec<(AccountId, crate::ask::Usage)> {
+        self.accounts.usages()
     }
 
     /// Adds letters a client brings; all or none.

@@ -62,9 +62,18 @@ impl Stager {
         let inline = body.length() + longest <= INLINE_LETTER;
         let whole = if inline { body.read_all(INLINE_LETTER)? } else { Bytes::new() };
         let mut prepared = Vec::with_capacity(recipients.len());
+        let mut last: Option<(Bytes, PreparedBytes)> = None;
         for recipient in recipients {
-            let letter = body.prepend(recipient.trace.clone());
-            let bytes = if inline { mark(&letter)? } else { self.stage(letter).await? };
+            // The same octets for many are marked once, and staged once.
+            let same = last.as_ref().filter(|(trace, _)| *trace == recipient.trace);
+            let bytes = match same {
+                Some((_, bytes)) => *bytes,
+                None => {
+                    let letter = body.prepend(recipient.trace.clone());
+                    if inline { mark(&letter)? } else { self.stage(letter).await? }
+                }
+            };
+            last = Some((recipient.trace.clone(), bytes));
             prepared.push((recipient, bytes));
         }
         Ok(Prepared { journey, body: whole, recipients: prepared })

@@ -20,6 +20,12 @@ pub(crate) const CARE_EVERY: std::time::Duration = std::time::Duration::from_sec
 /// How long a round waits at least after a start: mail comes first.
 pub(crate) const CARE_BEGINS: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// How often quotas are looked at: a lock and a comparison for each account in use.
+pub(crate) const QUOTA_LOOKED_AT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Bytes of the note of who was told of a full mailbox: a hundred thousand accounts.
+pub(crate) const NOTICES_BYTES: u64 = 16 << 20;
+
 /// Octets that are verified at once, at most: between two such pieces the agent may stop.
 pub(crate) const VERIFY_SLICE: u64 = 8 << 20;
 

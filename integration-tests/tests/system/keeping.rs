@@ -133,3 +133,84 @@ fn a_damaged_letter_is_isolated_and_comes_back() {
     here.run(&["mailbox", "verify", BOB]).ok();
     here.assert_balanced();
 }
+
+#[test]
+fn a_letter_to_many_is_one_file() {
+    use std::os::unix::fs::MetadataExt as _;
+    let here = example(&[("mailbox.one_file_from", "2")]);
+    let both = ["alice@example.test", BOB];
+    let small = letter("alice@example.test", "undisclosed:;", "small");
+    submit(&here, "alice@example.test", &both, &small);
+    let line = format!("{}\r\n", "x".repeat(70));
+    let large = letter("alice@example.test", "undisclosed:;", "large") + &line.repeat(4_000);
+    submit(&here, "alice@example.test", &both, &large);
+    send(&here, "for bob alone");
+    for uid in [1, 2] {
+        let of =
+            |user| wait::until("the letter has its file", || file_of(&here.maildir(user), uid));
+        let (one, other) = (of("alice"), of("bob"));
+        let same = wait::until("nothing else names the file", || {
+            let found = [&one, &other].map(|path| std::fs::metadata(path).ok());
+            let [Some(one), Some(other)] = found else { return None };
+            (one.nlink() == 2).then_some(one.ino() == other.ino())
+        });
+        assert!(same, "letter {uid}: one file");
+    }
+    let mut talk = imap(&here, BOB);
+    talk.imap("a", "SELECT INBOX");
+    let shared = String::from_utf8_lossy(&fetch(&mut talk, 1)).into_owned();
+    assert!(!shared.contains("Delivered-To") && !shared.contains("for <"), "{shared}");
+    assert!(shared.starts_with("Return-Path: <alice@example.test>"), "{shared}");
+    let own = String::from_utf8_lossy(&fetch(&mut talk, 3)).into_owned();
+    assert!(own.contains("Delivered-To: bob@example.test"), "{own}");
+    // One of them goes; the other one stays.
+    talk.imap("b", "STORE 1:2 +FLAGS (\\Deleted)");
+    talk.imap("c", "EXPUNGE");
+    assert_eq!(crate::cluster::letters(&here, "alice@example.test").len(), 2);
+    here.run(&["mailbox", "verify", "alice@example.test"]).ok();
+    here.assert_balanced();
+}
+
+#[test]
+fn the_owner_hears_once_that_the_mailbox_fills_up() {
+    let mut here = example(&[]);
+    here.run(&["account", "quota", BOB, "100kB"]).ok();
+    let filler = |size: usize| {
+        let line = format!("{}\r\n", "x".repeat(98));
+        letter("alice@example.test", BOB, "filler") + &line.repeat(size / 100)
+    };
+    let subjects = |here: &Instance| -> Vec<String> {
+        let all = crate::cluster::letters(here, BOB);
+        let all = all.iter().map(|letter| String::from_utf8_lossy(letter).into_owned());
+        let line = |text: String| {
+            text.lines().find_map(|l| l.strip_prefix("Subject: ").map(str::to_owned))
+        };
+        all.filter_map(line).collect()
+    };
+    wait::until("the quota is known", || {
+        submit(&here, "alice@example.test", &[BOB], &filler(20_000));
+        (subjects(&here).len() >= 4).then_some(())
+    });
+    let told =
+        |here: &Instance, what: &str| subjects(here).iter().filter(|s| s.contains(what)).count();
+    wait::until("80 % are told", || (told(&here, "80 % full") == 1).then_some(()));
+    submit(&here, "alice@example.test", &[BOB], &filler(8_000));
+    wait::until("90 % are told", || (told(&here, "90 % full") == 1).then_some(()));
+    let mut talk = crate::cluster::greeted(&here, integration_tests::Service::Smtp);
+    talk.say("MAIL FROM:<x@b.test>", "250");
+    talk.say("RCPT TO:<bob@example.test>", "250");
+    talk.say("DATA", "354");
+    talk.raw(crate::cluster::stuffed(&filler(50_000)).as_bytes()).raw(b".\r\n");
+    let said = talk.reply();
+    assert!(said.starts_with("552 "), "{said}");
+    wait::until("a refusal is told", || (told(&here, "was refused") == 1).then_some(()));
+    here.stop();
+    here.up();
+    // Below and above again: another crossing.
+    let mut talk = imap(&here, BOB);
+    talk.imap("a", "SELECT INBOX");
+    talk.imap("b", "STORE 1:2 +FLAGS (\\Deleted)");
+    talk.imap("c", "EXPUNGE");
+    assert_eq!(told(&here, "80 % full") + told(&here, "90 % full"), 2, "nothing twice");
+    here.assert_balanced();
+}

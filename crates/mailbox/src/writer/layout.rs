@@ -66,6 +66,14 @@ pub(super) struct LayLetter {
     pub(super) replayed: bool,
 }
 
+/// The letter that was written last, while its octets are held.
+#[derive(Debug)]
+pub(super) struct Written {
+    trace: bytes::Bytes,
+    body: bytes::Bytes,
+    path: PathBuf,
+}
+
 /// Where the bytes of the file come from.
 #[derive(Debug)]
 pub(super) enum Bytes {
@@ -317,8 +325,12 @@ impl Writer {
             let beside = maildir.join("tmp").join(&letter.base);
             match &letter.bytes {
                 Bytes::Memory(trace, body) => {
-                    write_letter(self.disk.as_ref(), &beside, &[trace, body])?;
-                    self.disk.rename(&beside, &target)?;
+                    if !self.link_twin((trace, body), &target) {
+                        write_letter(self.disk.as_ref(), &beside, &[trace, body])?;
+                        self.disk.rename(&beside, &target)?;
+                    }
+                    let (trace, body) = (trace.clone(), body.clone());
+                    self.last_written = Some(Written { trace, body, path: target });
                 }
                 Bytes::Staged(serial) => {
                     let staged = self.staged_path(*serial);
@@ -341,6 +353,16 @@ impl Writer {
             open.shared.laid_out(letter.uid);
         }
         Ok(())
+    }
+
+    /// A letter to many mailboxes is one file with many names. `false`: this one is not the same as
+    /// the one before, or the file system does not let it have another name (EMLINK, EXDEV).
+    fn link_twin(&self, (trace, body): (&bytes::Bytes, &bytes::Bytes), target: &Path) -> bool {
+        let Some(last) = &self.last_written else { return false };
+        // The very same octets in memory: those of one delivery.
+        let one = (last.body.as_ptr(), last.body.len()) == (body.as_ptr(), body.len());
+        let is_twin = one && !body.is_empty() && last.trace == *trace;
+        is_twin && self.disk.link(&last.path, target).is_ok()
     }
 
     /// After a crash: how a letter's file stands, under whatever flags. The log is trusted, with

@@ -43,7 +43,7 @@ use crate::transaction::KIND;
 use crate::view::View;
 pub(crate) use draft::Staged;
 use draft::{Draft, Numbers, Work};
-use layout::Job;
+use layout::{Job, Written};
 pub(crate) use layout::staged_path;
 use leaving::Leaving;
 pub(crate) use leaving::{remove_tree, sweep};
@@ -65,6 +65,8 @@ pub struct Writer {
     /// How long expunged letters are kept.
     retention: Retention,
     jobs: VecDeque<Job>,
+    /// Another mailbox may get the same letter.
+    last_written: Option<Written>,
     /// Files that nothing needs once what is laid out now is durable.
     leaving: Vec<Leaving>,
     /// Custody entries of what is published and not laid out.
@@ -155,6 +157,11 @@ impl Accounts {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What each account in memory holds.
+    pub(crate) fn usages(&self) -> Vec<(AccountId, Usage)> {
+        self.views().iter().map(|(id, view)| (id.clone(), view.usage)).collect()
+    }
+
     /// The account, if it is in memory.
     pub(crate) fn get(&self, account: &AccountId) -> Option<Arc<AccountView>> {
         self.views().get(account).cloned()
@@ -187,6 +194,7 @@ impl Writer {
             index,
             retention: options.retention.clone(),
             jobs: VecDeque::new(),
+            last_written: None,
             leaving: Vec::new(),
             custody: Vec::new(),
             book: None,
@@ -427,6 +435,7 @@ impl Store for Writer {
     }
 
     fn checkpointed(&mut self) {
+        self.last_written = None;
         self.clear_leaving();
         self.forget_idle();
     }

@@ -1,14 +1,16 @@
-//! What the agent does by itself with letters at rest. It reads them through (`verify`). Once a day
+//! What the agent does by itself with letters at rest. It reads them through (`verify`), and
+//! tells owners whose mailboxes fill up (`notices`). Once a day
 //! and when `posthaste mailbox tidy` asks, it expunges from Trash and Junk what has been there for long enough, and removes for good
 //! what was expunged long ago. Nothing waits for it. Started by [`crate::run`]; no part of delivery
 //! or retrieval.
 
+mod notices;
 mod undelete;
 pub mod verbs;
 mod verify;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use directory::Renewing;
@@ -36,6 +38,9 @@ pub(crate) struct Care {
     note: PathBuf,
     /// Where the verification is.
     pass_note: PathBuf,
+    /// What owners were told of their quotas.
+    told: Mutex<notices::AllTold>,
+    told_note: PathBuf,
     /// Letters compared with what was stored, since the start; and those found damaged, less those
     /// that were well again.
     verified: Counter,
@@ -69,6 +74,8 @@ impl Care {
             drain: context.drain.clone(),
             disk: mailboxes.disk(),
             note: context.paths.state().join("care"),
+            told: Mutex::default(),
+            told_note: context.paths.state().join("quota-notices"),
             pass_note: context.paths.state().join("verify"),
             verified: context.metrics.counter("letters_verified"),
             damaged: context.metrics.counter("letters_damaged"),
@@ -84,6 +91,8 @@ impl Care {
         context.tasks.spawn(async move { care.rounds().await });
         let care = self.clone();
         context.tasks.spawn(async move { care.passes().await });
+        let care = self.clone();
+        context.tasks.spawn(async move { care.notices().await });
     }
 
     async fn rounds(&self) {

@@ -128,10 +128,18 @@ impl Letter {
         let started = shared.clock.tick();
         let bytes = body.length();
         let mut parcels = Vec::with_capacity(recipients.len());
+        let many = shared.config.current().mailbox.one_file_from;
+        let copies: usize = recipients.iter().map(|recipient| recipient.mailboxes.len()).sum();
+        let common = (many > 0 && copies >= many).then(|| trace.fields(None, now));
         for recipient in &recipients {
-            let trace = trace.fields(&recipient.address, now);
+            let own = trace.fields(Some(&recipient.address), now);
             for (account, quota) in &recipient.mailboxes {
-                let (standing, trace) = filing::weighed(shared, account, (standing, &trace), &body);
+                // A script sees who the letter was for, and finds circles by it.
+                let trace = match &common {
+                    Some(common) if shared.rules.shelf.active(account).is_none() => common,
+                    _ => &own,
+                };
+                let (standing, trace) = filing::weighed(shared, account, (standing, trace), &body);
                 parcels.push(Parcel {
                     journey,
                     sender: &sender,
@@ -258,10 +266,12 @@ struct Trace<'a> {
 
 impl Trace<'_> {
     /// Return-Path, Delivered-To and Received. RFC 5321 §4.4: Return-Path comes first, made by who
-    /// makes final delivery.
-    fn fields(&self, recipient: &str, at: DateTime) -> Bytes {
+    /// makes final delivery. Copies that share one file name no recipient.
+    fn fields(&self, recipient: Option<&str>, at: DateTime) -> Bytes {
         let mut fields = received::return_path(&bare(self.sender));
-        fields.extend_from_slice(&message::header::field("Delivered-To", recipient));
+        if let Some(recipient) = recipient {
+            fields.extend_from_slice(&message::header::field("Delivered-To", recipient));
+        }
         let guard = Guard { utf8: self.smtputf8, ..Guard::default() };
         let id = self.journey.to_string();
         let received = Received {
@@ -271,7 +281,7 @@ impl Trace<'_> {
             with: Protocol::Lmtp(guard),
             tls: None,
             id: &id,
-            recipient: Some(recipient),
+            recipient,
             at,
         };
         fields.extend_from_slice(&received.to_field());

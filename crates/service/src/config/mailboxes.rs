@@ -17,6 +17,11 @@ pub struct MailboxCare {
     /// Octets that are read for it in a second; 0: none.
     #[serde(with = "values::size")]
     pub verify_rate: u64,
+    /// A letter to so many mailboxes here or more is one file for all of them, without a header field
+    /// that names one recipient; 0: never.
+    pub one_file_from: usize,
+    /// Percent of a quota at which its owner is told, once for each crossing; none: never.
+    pub quota_notices: Vec<u8>,
     /// How long expunged letters can be brought back; `0s`: not at all.
     #[serde(with = "values::duration")]
     pub expunged_kept: Duration,
@@ -38,6 +43,9 @@ impl Default for MailboxCare {
             verify_every: Duration::from_secs(30 * 86_400),
             // A hundredth of what a slow disk reads; 170 GB a day.
             verify_rate: 2_000_000,
+            // Below it Delivered-To is worth more than the disk.
+            one_file_from: 10,
+            quota_notices: vec![80, 90, 100],
             // A mistake is seen within a week, also by who was away over the weekend.
             expunged_kept: Duration::from_secs(7 * 86_400),
             expunged_size: 1_000_000_000,
