@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use integration_tests::{Instance, NameServer, Zone, clients, wait};
+use integration_tests::receiver::{Manner, Receiver};
+use integration_tests::{Instance, NameServer, Service, Zone, clients, wait};
 
-use crate::cluster::{PASSWORD, await_letters, letters, single, submit};
+use crate::cluster::{PASSWORD, await_letters, domain, letters, single, submit};
 
 /// Debian's Python, which has Debian's dkimpy.
 const PYTHON: &str = "/usr/bin/python3";
@@ -111,6 +112,27 @@ fn others_believe_what_is_submitted_here() {
         dkimpy(&here, letter);
         opendkim(&here, letter);
     }
+}
+
+#[test]
+fn what_is_re_encoded_for_a_hop_is_signed_again() {
+    if !has_dkimpy() {
+        return;
+    }
+    // Without 8BITMIME.
+    let receiver = Receiver::start(Manner::default());
+    let port = Service::Smtp.port();
+    let route = format!("{{\"*\" = \"smtp:{}:{port}\"}}", receiver.ip());
+    let here = domain("example.test").set("mta.routes", route).start();
+    let text = "From: Alice <alice@example.test>\r\nTo: bob@blue.test\r\nSubject: eight\r\n\
+                MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                Content-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e, gr\u{f6}\u{df}er\r\n  \r\n";
+    submit(&here, "alice@example.test", &["bob@blue.test"], text);
+    let letter = wait::until("the hop has it", || receiver.letters().pop());
+    assert!(letter.is_ascii() && letter.contains("quoted-printable"), "{letter}");
+    assert_eq!(letter.matches("DKIM-Signature:").count(), 2, "{letter}");
+    dkimpy(&here, letter.as_bytes());
+    opendkim(&here, letter.as_bytes());
 }
 
 #[test]

@@ -128,7 +128,11 @@ const CASES: &[Case] = &[
     case("toolarge", &[("END", Say("552 5.3.4 too big"))], Bounced("size"), "too big"),
     Case { offers: &["SIZE 100"], ..case("size", &[], Bounced("size"), "100") },
     // Form.
-    Case { offers: &[], what: What::EightBit, ..case("sevenbit", &[], Relayed, "re-encoded") },
+    Case {
+        offers: &[],
+        what: What::EightBit,
+        ..case("sevenbit", &[], Relayed, "re-encoded; signed again: d=red.test")
+    },
     Case { what: What::Utf8, ..case("noutf8", &[], Bounced("form"), "SMTPUTF8") },
     // TLS.
     tls("good-tls", Tls::Good, Before::Enforces, (Relayed, "policy mta-sts")),
