@@ -1,6 +1,7 @@
-//! [`HeadFile`]: the heads of one mailbox on disk. `text` holds records one after the other, `table`
-//! says where each begins, eight octets a letter; both are only ever appended to. Nothing is
-//! synced: a record that a crash has torn fails its checksum and is made again. Called by `heads`.
+//! [`HeadFile`]: the heads of one mailbox on disk. `text` holds records one after the other,
+//! `table` says where each begins, eight octets a letter; both are only ever appended to. Nothing
+//! is synced: a record that a crash has torn fails its checksum and is made again. Called by
+//! `heads`.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

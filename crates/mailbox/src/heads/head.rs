@@ -1,5 +1,5 @@
-//! One head as it lies in the file: checksum, whose it is, the day of its Date field, its subject as
-//! searches compare it, and its ENVELOPE as IMAP says it. Called by `heads`.
+//! One head as it lies in the file: checksum, whose it is, the day of its Date field, its subject
+//! as searches compare it, and its ENVELOPE as IMAP says it. Called by `heads`.
 
 use message::date::DateTime;
 use message::envelope::Envelope;

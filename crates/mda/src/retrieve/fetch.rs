@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mailbox::{Content, Error, FlagChange, Flags, How, Letter, Mailbox, UidSet, View};
+use mailbox::{Content, Error, FlagChange, Flags, How, KeywordSet, Letter, Mailbox, UidSet, View};
 use message::envelope::Envelope;
 use message::header::{self, Selection};
 use message::received;
@@ -21,7 +21,7 @@ use super::content::header_of;
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::limits;
-use super::selected::{Access, Numbered};
+use super::selected::{Access, Numbered, Selected};
 use super::session::Session;
 
 /// One item of a response, ready to be sent.
@@ -133,8 +133,7 @@ impl Session {
                 let now = selected.mailbox.view();
                 let same = now.is_same(&selected.view);
                 let machine = self.driver.machine();
-                // Neighbours mostly have the same flags: these are put together once.
-                let mut last = None;
+                let mut last = LastFlags::default();
                 let ones = (from..end).filter_map(|place| selected.at(place));
                 from = end;
                 for one in ones.filter(|one| one.letter.modseq > since) {
@@ -155,15 +154,7 @@ impl Session {
                                 machine.fetch_printed(head.map_or(b"ENVELOPE NIL", |h| h.envelope));
                             }
                             FetchItem::Flags => {
-                                let recent = selected.is_recent(letter.uid);
-                                let key = (letter.flags, letter.keywords, recent);
-                                if !matches!(&last, Some((known, _)) if *known == key) {
-                                    let flags = selected.flags(&now, &letter);
-                                    last = Some((key, FetchData::Flags(flags)));
-                                }
-                                if let Some((_, flags)) = &last {
-                                    machine.fetch_item(flags);
-                                }
+                                machine.fetch_item(last.of(selected, &now, &letter));
                             }
                             other => machine.fetch_item(&known_piece(other, &letter)),
                         }
@@ -497,6 +488,19 @@ impl Session {
             event = event.encrypted();
         }
         self.shared.trail.record(event);
+    }
+}
+
+/// The flags told last: neighbours mostly have the same, which are put together once.
+#[derive(Default)]
+struct LastFlags(Option<((Flags, KeywordSet, bool), FetchData)>);
+
+impl LastFlags {
+    fn of(&mut self, selected: &Selected, now: &View, letter: &Letter) -> &FetchData {
+        let key = (letter.flags, letter.keywords, selected.is_recent(letter.uid));
+        let known = self.0.take().filter(|(known, _)| *known == key);
+        let told = || (key, FetchData::Flags(selected.flags(now, letter)));
+        &self.0.insert(known.unwrap_or_else(told)).1
     }
 }
 

@@ -54,7 +54,7 @@ impl Session {
                 Woken::Look => {
                     look_at = clock.tick().after(limits::LOOK);
                     if let Some((mailbox, _)) = &selected {
-                        self.shared.look(mailbox).await;
+                        Box::pin(self.shared.look(mailbox)).await;
                     }
                 }
                 Woken::StillHere => {

@@ -116,7 +116,8 @@ impl Retrieval {
     async fn session(self, accepted: Accepted, entry: Entry) {
         let Accepted { stream, peer } = accepted;
         let shown = peer.to_string();
-        if let Some(session) = Session::begin(self, stream, peer, entry).await {
+        // Boxed: a session has no room for its handshake once that is over.
+        if let Some(session) = Box::pin(Session::begin(self, stream, peer, entry)).await {
             session.run().await;
         }
         tracing::debug!(peer = %shown, "IMAP session over");

@@ -215,17 +215,20 @@ impl Session {
         let name = command.name();
         let expunges = expunges_after(&command);
         let tells_state = matches!(command, Command::Expunge | Command::UidExpunge(_));
+        // Boxed, all but IDLE: a session that waits has no room for the commands it is not executing.
         let outcome = match command {
-            Command::Login { user, password } => return self.login(user, password).await,
-            Command::Authenticate { mechanism, initial } => {
-                return self.authenticate(mechanism, initial).await;
+            Command::Login { user, password } => {
+                return Box::pin(self.login(user, password)).await;
             }
-            Command::StartTls => return self.start_tls().await,
-            Command::Compress => return self.compress().await,
-            Command::Append(append) => self.append(append).await,
-            Command::Store(store) => return self.store(store).await,
+            Command::Authenticate { mechanism, initial } => {
+                return Box::pin(self.authenticate(mechanism, initial)).await;
+            }
+            Command::StartTls => return Box::pin(self.start_tls()).await,
+            Command::Compress => return Box::pin(self.compress()).await,
+            Command::Append(append) => Box::pin(self.append(append)).await,
+            Command::Store(store) => return Box::pin(self.store(store)).await,
             Command::Idle => self.idle().await,
-            other => self.dispatch(other).await,
+            other => Box::pin(self.dispatch(other)).await,
         };
         if let Err(gone) = self.synchronize(expunges).await {
             self.finish(name, Err(gone));

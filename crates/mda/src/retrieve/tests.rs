@@ -376,6 +376,17 @@ async fn a_large_letter_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_session_that_waits_is_small() {
+    let house = House::build();
+    let (_ours, theirs) = Stream::pair(1 << 10);
+    let accepted = Accepted { stream: theirs, peer: Peer::Memory };
+    let session = house.retrieval.clone().session(accepted, Entry::Tls);
+    let octets = std::mem::size_of_val(&session);
+    // Two thousand of them wait at once; TLS and the selected mailbox come on top of it.
+    assert!(octets < 8 * 1024, "{octets}");
+}
+
+#[tokio::test]
 async fn stopping_says_goodbye() {
     let house = House::build();
     let mut idle = house.log_in().await;
