@@ -199,18 +199,7 @@ pub(crate) fn register(context: &Context, rules: &Rules) {
             respond.answer(&ScriptText { text: rest.to_owned() }).await;
         }
     });
-    let shelf = rules.shelf.clone();
-    let coming = Arc::<Mutex<Coming>>::default();
-    context.control.on::<PutScript, _, _>(move |ask| {
-        let (shelf, coming) = (shelf.clone(), coming.clone());
-        async move {
-            let account = account(&ask.account)?;
-            // A panic while it was held left at worst a script to be brought again.
-            let whole = coming.lock().unwrap_or_else(PoisonError::into_inner).take(ask)?;
-            let Some(ask) = whole else { return Ok(ScriptsChanged {}) };
-            aside(move || shelf.put(&account, &ask.name, ask.text.as_bytes())).await
-        }
-    });
+    register_put(context, rules);
     let shelf = rules.shelf.clone();
     context.control.on::<ActivateScript, _, _>(move |ask| {
         let shelf = shelf.clone();
@@ -225,6 +214,22 @@ pub(crate) fn register(context: &Context, rules: &Rules) {
         async move {
             let account = account(&ask.account)?;
             aside(move || shelf.delete(&account, &ask.name)).await
+        }
+    });
+}
+
+/// Answers `sieve.put`.
+fn register_put(context: &Context, rules: &Rules) {
+    let shelf = rules.shelf.clone();
+    let coming = Arc::<Mutex<Coming>>::default();
+    context.control.on::<PutScript, _, _>(move |ask| {
+        let (shelf, coming) = (shelf.clone(), coming.clone());
+        async move {
+            let account = account(&ask.account)?;
+            // A panic while it was held left at worst a script to be brought again.
+            let whole = coming.lock().unwrap_or_else(PoisonError::into_inner).take(ask)?;
+            let Some(ask) = whole else { return Ok(ScriptsChanged {}) };
+            aside(move || shelf.put(&account, &ask.name, ask.text.as_bytes())).await
         }
     });
 }
