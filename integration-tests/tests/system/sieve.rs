@@ -48,7 +48,7 @@ fn a_long_script_is_stored_whole() {
     let mut text = "require \"fileinto\";\n".to_owned();
     for number in 0..2_000 {
         text.push_str(&format!(
-            "if header :is \"X-Ü\" \"{number}\" {{ fileinto \"{number}\"; }}\n"
+            "if header :is \"X-U\" \"ü{number}\" {{ fileinto \"{number}\"; }}\n"
         ));
     }
     script(&here, "long", &text);
