@@ -268,7 +268,7 @@ impl Mailboxes {
         }
     }
 
-    /// Expunges letters that came into the mailbox before `before`, whatever their flags, and at most
+    /// Expunges letters that came into the mailbox before `before`, whatever their flags; at most
     /// [`EXPIRED_AT_ONCE`](crate::limits::EXPIRED_AT_ONCE) of them; the answer is which.
     pub async fn expunge_saved_before(
         &self,

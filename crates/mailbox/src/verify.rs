@@ -56,8 +56,8 @@ impl Verified {
 }
 
 impl Mailboxes {
-    /// Reads letters of one mailbox from a UID on, until about `octets` were read, and compares them
-    /// with their records. Works on a thread of its own; mail comes and goes meanwhile.
+    /// Reads letters of one mailbox from a UID on, until about `octets` were read, and compares
+    /// them with their records. Works on a thread of its own; mail comes and goes meanwhile.
     ///
     /// # Errors
     /// When the mailbox is gone, or damage was found and could not be put on record.

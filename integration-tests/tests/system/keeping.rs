@@ -200,7 +200,7 @@ fn the_owner_hears_once_that_the_mailbox_fills_up() {
     talk.say("MAIL FROM:<x@b.test>", "250");
     talk.say("RCPT TO:<bob@example.test>", "250");
     talk.say("DATA", "354");
-    talk.raw(crate::cluster::stuffed(&filler(50_000)).as_bytes()).raw(b".\r\n");
+    talk.raw(crate::cluster::stuffed(&filler(50_000)).as_bytes());
     let said = talk.reply();
     assert!(said.starts_with("552 "), "{said}");
     wait::until("a refusal is told", || (told(&here, "was refused") == 1).then_some(()));

@@ -1,6 +1,6 @@
-//! Owners hear, once for each crossing, that their mailboxes are filling up: a letter into INBOX when
-//! what is stored comes to `mailbox.quota_notices` percent of the quota, by octets or by letters,
-//! and one when a letter was refused for lack of room. What was told is in
+//! Owners hear, once for each crossing, that their mailboxes are filling up: a letter into INBOX
+//! when what is stored comes to `mailbox.quota_notices` percent of the quota, by octets or by
+//! letters, and one when a letter was refused for lack of room. What was told is in
 //! `DATA/state/quota-notices`, so that a restart tells nothing twice.
 
 use std::collections::BTreeMap;
@@ -113,8 +113,8 @@ impl Care {
         );
         let body = format!(
             "{first}\r\n\r\n    {}\r\n\r\nWhen there is no room left, letters to {account} are \
-             refused and go back to who\r\nsent them. Delete what you no longer need, and empty the \
-             mailbox Trash.\r\n",
+             refused and go back to who\r\nsent them. Delete what you no longer need, and empty \
+             the mailbox Trash.\r\n",
             stand(usage, quota)
         );
         letter.extend_from_slice(body.as_bytes());
