@@ -499,9 +499,9 @@ impl<S: Store> GroupCommit<S> {
             && now >= self.newest + LAY_OUT_IDLE
     }
 
-    /// Whether files that the store wants are laid out while nobody asks: what is done in these gaps
-    /// need not be done between two batches. A few together, since they share lines of a log. Only
-    /// with a thread of its own, where gaps are.
+    /// Whether files that the store wants are laid out while nobody asks: what is done in these
+    /// gaps need not be done between two batches. A few together, since they share lines of a log.
+    /// Only with a thread of its own, where gaps are.
     fn files_welcome(&self, now: Duration) -> bool {
         self.gather.is_some()
             && self.behind >= LAY_OUT_SLICE

@@ -263,7 +263,9 @@ impl Listener {
                     stream.set_nodelay(true)?;
                     Ok(Stream::Tcp(stream))
                 }),
-                Socket::Unix(named) => named.accept(clock).await.and_then(Unix::new).map(Stream::Unix),
+                Socket::Unix(named) => {
+                    named.accept(clock).await.and_then(Unix::new).map(Stream::Unix)
+                }
                 Socket::Memory(connections) => return next_of(connections).await,
             };
             match accepted.and_then(|stream| stream.peer().map(|peer| (stream, peer))) {
