@@ -92,6 +92,10 @@ pub(crate) const LEVELS_EVERY: Duration = Duration::from_secs(5);
 /// How long it is believed that the name servers can, or cannot, prove by DNSSEC.
 pub(crate) const DNSSEC_PROBE: Duration = Duration::from_secs(600);
 
+/// When they are asked again if they gave no answer. Until then they are taken for such that cannot:
+/// without it every attempt of a time without DNS would wait for two questions.
+pub(crate) const DNSSEC_PROBE_AGAIN: Duration = Duration::from_secs(30);
+
 /// Bytes of a letter that is given back whole, where its sender asks for that (RFC 3461 §4.3:
 /// larger ones may be reduced to their header).
 pub(crate) const REPORTED_WHOLE: u64 = 256 * 1024;

@@ -262,10 +262,13 @@ impl Resolver {
     }
 
     /// Whether DNSSEC can be used at all with these servers and root keys: the root's own records
-    /// prove true.
-    pub async fn is_validating(&self) -> bool {
-        let outcome = self.ask_proven(".", RecordType::SOA, |_| Some(())).await;
-        matches!(outcome, Ok((_, Proof::Secure)))
+    /// prove true. `None`: nobody has answered, which says nothing of what they could prove.
+    pub async fn is_validating(&self) -> Option<bool> {
+        match self.ask_proven(".", RecordType::SOA, |_| Some(())).await {
+            Ok((_, proof)) => Some(proof == Proof::Secure),
+            Err(failure) if matches!(failure.cause, Cause::Timeout | Cause::Server(_)) => None,
+            Err(_) => Some(false),
+        }
     }
 
     async fn ask_proven<T>(

@@ -17,7 +17,7 @@ use protocol::time::Timestamp;
 use service::config::Config;
 
 use crate::courier::{Journal, TlsRule};
-use crate::limits::{DNSSEC_PROBE, LEVELS_EVERY};
+use crate::limits::{DNSSEC_PROBE, DNSSEC_PROBE_AGAIN, LEVELS_EVERY};
 use crate::reason::{Failure, Reason};
 use cache::{Cache, Held};
 use levels::{Level, Levels};
@@ -28,7 +28,7 @@ pub(crate) struct Policies {
     sts: Cache,
     levels: Levels,
     /// Whether DNSSEC can be used here, and when that was found out.
-    proving: Mutex<Option<(Tick, bool)>>,
+    proving: Mutex<Option<(Tick, Option<bool>)>>,
     saved: Mutex<Tick>,
 }
 
@@ -82,18 +82,21 @@ impl Policies {
         }
         let now = means.clock.tick();
         let known = *self.proving.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, proving)) = known
-            && now.since(when) < DNSSEC_PROBE
-        {
-            return proving;
+        if let Some((when, proving)) = known {
+            // Who has not answered may prove everything when he is back: asked again soon.
+            let believed = if proving.is_some() { DNSSEC_PROBE } else { DNSSEC_PROBE_AGAIN };
+            if now.since(when) < believed {
+                return proving.unwrap_or(false);
+            }
         }
         let proving = means.resolver.is_validating().await;
         if known.is_none_or(|(_, before)| before != proving) {
-            tracing::info!(proving, "DNSSEC: whether the name servers can prove their answers");
+            tracing::info!(?proving, "DNSSEC: whether the name servers can prove their answers");
         }
         let mut slot = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot = Some((now, proving));
-        proving
+        // From the end of the question on: one without an answer takes longer than it is believed.
+        *slot = Some((means.clock.tick(), proving));
+        proving.unwrap_or(false)
     }
 
     /// What holds for a domain. `mx` is DNSSEC's word on its exchangers.
