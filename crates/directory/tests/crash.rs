@@ -125,8 +125,8 @@ fn tell(disk: &FaultyDisk, from: usize) -> usize {
     refused.map_or(STORY.len(), |more| from + more)
 }
 
-/// Every change that was answered is there; of the next one nothing, or everything, or the verifiers
-/// alone, as docs/durability.md says.
+/// Every change that was answered is there; of the next one nothing, or everything, or the
+/// verifiers alone, as docs/durability.md says.
 fn check(disk: &FaultyDisk, done: usize, what: &str) {
     let (seen, course) = (see(disk), course());
     let before = &course[done];

@@ -1,5 +1,5 @@
-//! The scripts on a disk whose power goes, or whose process dies, at every single operation: a script
-//! that was uploaded, renamed, activated or deleted with a yes is there as told; what had no answer
+//! The scripts on a disk whose power goes, or whose process dies, at every single operation: a
+//! script that was uploaded, renamed, activated or deleted with a yes is there as told; what had no answer
 //! has happened or not; an active script is there whole.
 
 use std::collections::BTreeMap;
