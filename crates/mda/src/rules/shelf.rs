@@ -292,6 +292,7 @@ const FOLDERS: usize = 3;
 const FAULTS_TOLD: usize = 20;
 
 #[cfg(test)]
+#[path = "shelf/tests.rs"]
 mod crash;
 
 #[cfg(test)]
