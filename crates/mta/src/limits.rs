@@ -92,7 +92,8 @@ pub(crate) const LEVELS_EVERY: Duration = Duration::from_secs(5);
 /// How long it is believed that the name servers can, or cannot, prove by DNSSEC.
 pub(crate) const DNSSEC_PROBE: Duration = Duration::from_secs(600);
 
-/// When they are asked again if they gave no answer. Until then they are taken for such that cannot:
+/// When they are asked again if they gave no answer. Until then they are taken for such that
+/// cannot:
 /// without it every attempt of a time without DNS would wait for two questions.
 pub(crate) const DNSSEC_PROBE_AGAIN: Duration = Duration::from_secs(30);
 
