@@ -93,8 +93,7 @@ pub(crate) const LEVELS_EVERY: Duration = Duration::from_secs(5);
 pub(crate) const DNSSEC_PROBE: Duration = Duration::from_secs(600);
 
 /// When they are asked again if they gave no answer. Until then they are taken for such that
-/// cannot:
-/// without it every attempt of a time without DNS would wait for two questions.
+/// cannot: without it every attempt of a time without DNS would wait for two questions.
 pub(crate) const DNSSEC_PROBE_AGAIN: Duration = Duration::from_secs(30);
 
 /// Bytes of a letter that is given back whole, where its sender asks for that (RFC 3461 §4.3:

@@ -215,7 +215,8 @@ impl Session {
         let name = command.name();
         let expunges = expunges_after(&command);
         let tells_state = matches!(command, Command::Expunge | Command::UidExpunge(_));
-        // Boxed, all but IDLE: a session that waits has no room for the commands it is not executing.
+        // Boxed, all but IDLE: a session that waits has no room for the commands it is not
+        // executing.
         let outcome = match command {
             Command::Login { user, password } => {
                 return Box::pin(self.login(user, password)).await;

@@ -17,7 +17,8 @@ pub struct MailboxCare {
     /// Octets that are read for it in a second; 0: none.
     #[serde(with = "values::size")]
     pub verify_rate: u64,
-    /// A letter to so many mailboxes here or more is one file for all of them, without a header field
+    /// A letter to so many mailboxes here or more is one file for all of them, without a header
+    /// field
     /// that names one recipient; 0: never.
     pub one_file_from: usize,
     /// Percent of a quota at which its owner is told, once for each crossing; none: never.

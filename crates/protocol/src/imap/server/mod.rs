@@ -3,7 +3,8 @@
 //! `net::drive`, answered by `mda::retrieve`.
 //!
 //! One command is executed at a time (RFC 3501 §5.5), unless the agent takes those that follow it
-//! along ([`Server::take_following`]); what a client sends meanwhile waits here, within a bound. Order of work: `poll` gives [`Event::Command`]; the agent writes untagged
+//! along ([`Server::take_following`]); what a client sends meanwhile waits here, within a bound.
+//! Order of work: `poll` gives [`Event::Command`]; the agent writes untagged
 //! responses and ends with [`Server::finish`]. APPEND, IDLE and AUTHENTICATE have a step between:
 //! [`Server::accept_message`], [`Server::start_idle`], [`Server::challenge`].
 
