@@ -8,28 +8,32 @@
 //!
 //! It knows nothing of letters. The stores are `queue` and `mailbox`.
 
+mod files;
 mod gather;
+mod store;
 mod syncer;
+mod thread;
 mod ticket;
 mod trouble;
 
+pub use store::{LaidOut, Stage, Store};
+pub use thread::Committer;
 pub use ticket::{Settled, Submitter, Ticket};
 pub use trouble::{Trouble, Troubles};
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::Error;
 use crate::disk::{Disk, FileSystem, Mode, Result};
 use crate::limits::{
     BATCH_BYTES, BATCH_REQUESTS, CHECKPOINT_AGE, CHECKPOINT_IDLE, GATHER_SLICE, LAY_OUT_IDLE,
-    LAY_OUT_SLICE, LAZY_COMMIT, LOG_RECORD, LOG_RESTARTS,
+    LAY_OUT_SLICE, LAZY_COMMIT, LOG_RESTARTS,
 };
-use crate::log::{Appender, Barrier, IntakeLog, LogOptions, Record, Recovery, Sequence};
-use crate::{Error, ErrorKind};
+use crate::log::{Barrier, IntakeLog, LogOptions, Recovery};
 use gather::Gather;
 use syncer::Syncer;
 use ticket::{Inbox, Pending, Reply};
@@ -57,89 +61,6 @@ impl CommitOptions {
             checkpoint_age: CHECKPOINT_AGE,
         }
     }
-}
-
-/// What a request came to, before anything is durable.
-#[derive(Debug)]
-pub enum Stage<S: Store + ?Sized> {
-    /// Records were appended; [`Store::publish`] follows when they are durable.
-    Durable(S::Staged),
-    /// Records were appended, nobody needs them on disk soon: published at once, committed with
-    /// the next batch or after [`crate::limits::LAZY_COMMIT`]. Only where a repeat after a power
-    /// cut does no harm.
-    Lazy(S::Staged),
-    /// Nothing was appended; this is the answer. It is given only after the commit of the batch,
-    /// because it may tell of what the batch has changed.
-    Nothing(S::Answer),
-}
-
-/// What a slice of lay-out came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaidOut {
-    /// Every published change is in the files.
-    All,
-    /// There is more to do.
-    More,
-}
-
-/// A store whose changes are made durable by [`GroupCommit`].
-///
-/// The store owns its state in memory and its files. Order of calls: `replay` for each record
-/// found at start; then batches of `stage`..., and `publish` for each in the same order (or
-/// `abandon` in the opposite order); between batches `lay_out`, and `checkpointed` after a sync
-/// of the file system. Replay must be able to meet files that are laid out already.
-pub trait Store: Send + 'static {
-    /// What is asked.
-    type Request: Send + Unpin + 'static;
-    /// A change that is staged: validated, appended, not visible yet.
-    type Staged: Send;
-    /// What the asker gets.
-    type Answer: Send + 'static;
-
-    /// Records follow that a former life made durable; those up to `checkpoint` are in the files
-    /// and do not come again. Called once, also when nothing follows.
-    fn begin_replay(&mut self, checkpoint: Sequence) -> Result<()> {
-        let _ = checkpoint;
-        Ok(())
-    }
-
-    /// Takes a record that a former life made durable and did not lay out for sure.
-    fn replay(&mut self, record: &Record<'_>) -> Result<()>;
-
-    /// Validates a request and appends its records. Later requests of the same batch are staged
-    /// on top of it, so the store takes staged changes into account when it hands out numbers.
-    /// `Err` refuses this request alone; records already appended for it are taken back.
-    fn stage(&mut self, request: Self::Request, log: &mut Appender<'_>) -> Result<Stage<Self>>;
-
-    /// About how many bytes of records the request will append: for requests that need more than
-    /// one record, room is made in the log before they are staged.
-    fn needs(&self, request: &Self::Request) -> usize {
-        let _ = request;
-        LOG_RECORD
-    }
-
-    /// The change is durable: show it to readers and say what to answer.
-    fn publish(&mut self, staged: Self::Staged) -> Self::Answer;
-
-    /// The change will never be durable: forget it. Numbers it took are not given out again.
-    fn abandon(&mut self, staged: Self::Staged);
-
-    /// Writes at most `items` published changes to their files, without syncs.
-    fn lay_out(&mut self, items: usize) -> Result<LaidOut>;
-
-    /// Whether files are wanted soon: then they are laid out as soon as nobody asks for a moment,
-    /// long before the checkpoint. Not where most changes are overtaken before it.
-    fn wants_files_soon(&self) -> bool {
-        false
-    }
-
-    /// All that was laid out when the sync began is durable: files that were replaced can go,
-    /// memory can be given back.
-    fn checkpointed(&mut self);
-
-    /// The end: everything is laid out and durable, the log is empty. What would spare the next
-    /// start some work can be noted; after a crash nothing of it is there.
-    fn closed(&mut self) {}
 }
 
 /// What [`GroupCommit::step`] did and what it waits for.
@@ -308,37 +229,6 @@ impl<S: Store> GroupCommit<S> {
         }
     }
 
-    /// Runs the loop in a thread named `name` until it is closed; a second thread does the syncs
-    /// of the file system, so that batches go on meanwhile.
-    pub fn spawn(mut self, name: &str) -> Result<Committer> {
-        let inbox = self.inbox.clone();
-        let nudge = self.inbox.clone();
-        let filesystem = self.filesystem.clone();
-        self.gather = Some(Gather::default());
-        self.syncer = Some(Syncer::spawn(name, filesystem, Box::new(move || nudge.nudge()))?);
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || self.run())
-            .map_err(|error| Error::from_io("start a thread", &error))?;
-        Ok(Committer { thread: Some(thread), close: Box::new(move || inbox.close()) })
-    }
-
-    fn run(mut self) {
-        let _abandoned = Abandoned(self.inbox.clone());
-        let start = Instant::now();
-        loop {
-            match self.step(start.elapsed()) {
-                Step::Worked => {}
-                Step::Idle(longest) => {
-                    let wanted = if self.inbox.is_empty() { 1 } else { self.wanted() };
-                    self.inbox.wait(longest, wanted);
-                }
-                Step::Failed => self.inbox.wait(FAILED_NAP, 1),
-                Step::Closed => break,
-            }
-        }
-    }
-
     fn has_requests(&self) -> bool {
         !self.held.is_empty() || !self.inbox.is_empty()
     }
@@ -491,123 +381,10 @@ impl<S: Store> GroupCommit<S> {
         }
     }
 
-    /// Whether the store wants its files now, though no checkpoint is due.
-    fn files_due(&self, now: Duration) -> bool {
-        self.unlaid
-            && self.store.wants_files_soon()
-            && !self.is_stalled(now)
-            && now >= self.newest + LAY_OUT_IDLE
-    }
-
-    /// Whether files that the store wants are laid out while nobody asks: what is done in these
-    /// gaps need not be done between two batches. A few together, since they share lines of a log.
-    /// Only with a thread of its own, where gaps are.
-    fn files_welcome(&self, now: Duration) -> bool {
-        self.gather.is_some()
-            && self.behind >= LAY_OUT_SLICE
-            && self.store.wants_files_soon()
-            && !self.is_stalled(now)
-    }
-
-    /// Uses the time in which a batch waits for company. `false`: there is nothing to do.
-    fn meanwhile(&mut self, now: Duration) -> bool {
-        match self.phase {
-            Phase::LayingOut if !self.is_stalled(now) => {
-                self.lay_out(now, GATHER_SLICE);
-                true
-            }
-            Phase::Syncing(barrier) => self.poll_sync(barrier),
-            Phase::Collecting if self.files_welcome(now) => {
-                self.slice(now, GATHER_SLICE);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Looks whether the sync of the file system is done.
-    fn poll_sync(&mut self, barrier: Barrier) -> bool {
-        let Some(synced) = self.syncer.as_ref().and_then(Syncer::poll) else {
-            return false;
-        };
-        self.synced(barrier, synced);
-        true
-    }
-
-    /// One slice of lay-out; after the last one the sync begins.
-    fn lay_out(&mut self, now: Duration, items: usize) {
-        if self.slice(now, items) != Some(LaidOut::All) {
-            return;
-        }
-        let barrier = self.log.barrier();
-        self.oldest = None;
-        match &self.syncer {
-            Some(syncer) => {
-                syncer.begin();
-                self.phase = Phase::Syncing(barrier);
-            }
-            None => {
-                let synced = self.filesystem.sync();
-                self.synced(barrier, synced);
-            }
-        }
-    }
-
-    /// One slice of lay-out; `None` where it failed.
-    fn slice(&mut self, now: Duration, items: usize) -> Option<LaidOut> {
-        // Nothing is shown in the files before it is durable in the log.
-        self.commit_lazy();
-        if let Phase::Failed(_) = self.phase {
-            return None;
-        }
-        match self.store.lay_out(items) {
-            Ok(done) => {
-                self.stalled = None;
-                self.unlaid = done == LaidOut::More;
-                if done == LaidOut::All {
-                    self.behind = 0;
-                }
-                Some(done)
-            }
-            Err(error) => {
-                // Those too who asked since: nothing may become better for a long time.
-                self.settling.extend(self.inbox.take_settlers());
-                self.settling.drain(..).for_each(|reply| reply.answer(Err(error.clone())));
-                self.stalled = Some((now + STALL, error));
-                None
-            }
-        }
-    }
-
-    fn synced(&mut self, barrier: Barrier, synced: Result<()>) {
-        match synced.and_then(|()| self.log.set_checkpoint(barrier)) {
-            Ok(()) => {
-                self.store.checkpointed();
-                self.phase = Phase::Collecting;
-                self.settling.drain(..).for_each(|reply| reply.answer(Ok(())));
-            }
-            // The log still holds every record; a restart replays them. To go on as if nothing
-            // had happened would be to believe a second sync.
-            Err(error) => self.fail(error),
-        }
-    }
-
     /// Nothing is taken any more.
     fn fail(&mut self, error: Error) {
         self.inbox.troubles().tell(Trouble::Stopped(error.clone()));
         self.phase = Phase::Failed(error);
-    }
-
-    /// Somebody wants everything in the files: the checkpoint is begun now.
-    fn settle(&mut self, now: Duration) {
-        self.settling.extend(self.inbox.take_settlers());
-        if self.oldest.is_none() && self.log.is_checkpointed() {
-            self.settling.drain(..).for_each(|reply| reply.answer(Ok(())));
-        } else {
-            self.oldest.get_or_insert(now);
-            self.stalled = None;
-            self.phase = Phase::LayingOut;
-        }
     }
 
     fn commit_lazy(&mut self) {
@@ -615,25 +392,6 @@ impl<S: Store> GroupCommit<S> {
             && let Err(error) = self.log.commit()
         {
             self.begin_anew(&error);
-        }
-    }
-
-    /// Lays everything out, syncs and sets the checkpoint, all at once.
-    fn checkpoint_now(&mut self) -> Result<()> {
-        if self.lazy_since.take().is_some() {
-            self.log.commit()?;
-        }
-        while self.store.lay_out(usize::MAX)? == LaidOut::More {}
-        self.unlaid = false;
-        self.behind = 0;
-        let barrier = self.log.barrier();
-        let synced = self.filesystem.sync();
-        self.synced(barrier, synced);
-        self.oldest = None;
-        self.stalled = None;
-        match &self.phase {
-            Phase::Failed(error) => Err(error.clone()),
-            _ => Ok(()),
         }
     }
 
@@ -673,21 +431,6 @@ impl<S: Store> GroupCommit<S> {
             Ok(()) => self.inbox.troubles().tell(Trouble::BegunAnew(cause.clone())),
             Err(error) => self.fail(error),
         }
-    }
-
-    fn is_stalled(&self, now: Duration) -> bool {
-        self.stalled.as_ref().is_some_and(|(until, _)| now < *until)
-    }
-
-    fn checkpoint_due(&self, now: Duration) -> bool {
-        let Some(oldest) = self.oldest else {
-            return false;
-        };
-        !self.inbox.is_open()
-            || matches!(self.phase, Phase::LayingOut)
-            || self.log.is_half_full()
-            || now >= self.newest + self.options.checkpoint_idle
-            || now >= oldest + self.options.checkpoint_age
     }
 
     fn until_next(&self, now: Duration) -> Duration {
@@ -735,19 +478,6 @@ impl<S: Store> GroupCommit<S> {
     }
 }
 
-/// A panic of the loop's thread: nobody is to wait for it, and who runs the store hears of it.
-struct Abandoned<R, A>(Arc<Inbox<R, A>>);
-
-impl<R, A> Drop for Abandoned<R, A> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let error = Error::new(ErrorKind::Poisoned, "make changes durable", "a panic");
-            self.0.abandon();
-            self.0.troubles().tell(Trouble::Stopped(error));
-        }
-    }
-}
-
 /// Those who have their answers and sleep: woken when this is dropped, so also by a panic.
 struct Sleepers(Vec<Waker>);
 
@@ -757,40 +487,8 @@ impl Drop for Sleepers {
     }
 }
 
-/// The thread that runs a [`GroupCommit`]. Dropping it closes the store and waits for the end.
-pub struct Committer {
-    thread: Option<std::thread::JoinHandle<()>>,
-    close: Box<dyn Fn() + Send + Sync>,
-}
-
-impl Committer {
-    /// Closes the store and waits until everything is laid out and the log is empty.
-    pub fn close(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Committer {
-    fn drop(&mut self) {
-        (self.close)();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has already answered everybody with an error.
-            drop(thread.join());
-        }
-    }
-}
-
-impl fmt::Debug for Committer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Committer").finish_non_exhaustive()
-    }
-}
-
 /// Longest sleep of an idle loop: a safety net, every event wakes it.
 const NAP: Duration = Duration::from_secs(60);
-
-/// Sleep between refusals of a store that has failed.
-const FAILED_NAP: Duration = Duration::from_secs(1);
 
 /// How long after an error of lay-out it is tried again.
 const STALL: Duration = Duration::from_secs(1);
