@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::wait;
 
 /// How long a line may take to come.
-const LINE: Duration = Duration::from_secs(20);
+const LINE: Duration = Duration::from_secs(60);
 
 /// The two kinds of stream that agents listen on.
 enum Wire {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// What a test waits for at most where nothing else is said: generous, since CI has two cores for
 /// everything, and never reached when things work.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 

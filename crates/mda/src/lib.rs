@@ -31,9 +31,9 @@ use net::listen::Bound;
 use protocol::ipc::{Fault, FaultKind};
 use service::{AgentName, Boot, Context, Exit, Fatal, Logins, Start};
 
+use care::Care;
 pub use care::verbs as care_verbs;
 pub use custody::facts;
-use care::Care;
 use deliver::Deliveries;
 use manage::Management;
 pub use retrieve::Beginning;

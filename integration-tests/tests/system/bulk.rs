@@ -92,9 +92,11 @@ fn ten_thousand_people_get_one_stored_letter() {
     let memory = peak(&here, "mta") - before;
     eprintln!("{} recipients: taken in {taken:?}, all in {all:?}, {memory} KiB", DOMAINS * people);
     assert!(memory < 64 * 1024, "{memory} KiB more");
-    let events = here.json(&["trace", &id]);
-    let relayed = events.iter().filter(|event| event["kind"] == "relayed").count();
-    assert_eq!(relayed, DOMAINS * people);
+    wait::until("the journey tells of each", || {
+        let events = here.json(&["trace", &id]);
+        let relayed = events.iter().filter(|event| event["kind"] == "relayed").count();
+        (relayed == DOMAINS * people).then_some(())
+    });
     here.assert_balanced();
 }
 

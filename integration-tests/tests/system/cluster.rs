@@ -238,3 +238,13 @@ fn base64_has_known_answers() {
     assert_eq!(base64(b"Ma"), "TWE=");
     assert_eq!(base64(b"M"), "TQ==");
 }
+
+/// The journey of a letter, once it tells of everything in `kinds`: the trail is written a moment
+/// behind what it tells of.
+pub(crate) fn journey(here: &Instance, id: &str, kinds: &[&str]) -> Vec<serde_json::Value> {
+    wait::until(&format!("the journey tells of {kinds:?}"), || {
+        let events = here.json(&["trace", id]);
+        let has = |kind: &&str| events.iter().any(|event| event["kind"] == **kind);
+        kinds.iter().all(has).then_some(events)
+    })
+}

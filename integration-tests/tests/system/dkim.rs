@@ -7,7 +7,7 @@ use std::process::Command;
 use integration_tests::receiver::{Manner, Receiver};
 use integration_tests::{Instance, NameServer, Service, Zone, clients, wait};
 
-use crate::cluster::{PASSWORD, await_letters, domain, letters, single, submit};
+use crate::cluster::{PASSWORD, await_letters, domain, journey, letters, single, submit};
 
 /// Debian's Python, which has Debian's dkimpy.
 const PYTHON: &str = "/usr/bin/python3";
@@ -101,7 +101,7 @@ fn others_believe_what_is_submitted_here() {
         );
         let reply = submit(&here, "alice@example.test", &["bob@example.test"], &text);
         let id = reply.split_whitespace().nth(2).expect("a journey id").to_owned();
-        let events = here.json(&["trace", &id]);
+        let events = journey(&here, &id, &["signed"]);
         let signed = events.iter().find(|event| event["kind"] == "signed").expect("signed");
         let said = signed["text"].as_str().unwrap_or_default();
         assert!(said.starts_with("d=example.test s=posthaste-rsa-1 rsa-sha256, s="), "{said}");

@@ -4,8 +4,8 @@
 use integration_tests::{Service, wait};
 
 use crate::cluster::{
-    assert_same, await_letters, greeted, letter, letters, pair, plain, single, stuffed, submit,
-    transfer, unstarted_pair,
+    assert_same, await_letters, greeted, journey, letter, letters, pair, plain, single, stuffed,
+    submit, transfer, unstarted_pair,
 };
 
 #[test]
@@ -37,10 +37,7 @@ fn a_letter_across_domains() {
     assert!(text.contains("with ESMTPS"), "STARTTLS between the MTAs: {text}");
     wait::until("red's queue is empty", || pair.red.queue().is_empty().then_some(()));
     let id = reply.split_whitespace().nth(2).expect("a journey id");
-    let events = pair.red.json(&["trace", id]);
-    for kind in ["authenticated", "accepted", "dns", "tls", "relayed"] {
-        assert!(events.iter().any(|event| event["kind"] == kind), "no {kind} in {events:#?}");
-    }
+    journey(&pair.red, id, &["authenticated", "accepted", "dns", "tls", "relayed"]);
     pair.red.assert_balanced();
     pair.blue.assert_balanced();
 }

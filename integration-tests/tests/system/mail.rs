@@ -187,7 +187,7 @@ fn a_letter_is_kept_for_later_and_taken_back() {
     assert_eq!(here.queue().len(), 1);
     mail(&here, "alice", &["recall", &journey]).ok().says("taken back");
     assert!(here.queue().is_empty());
-    let events = here.json(&["trace", &journey]);
+    let events = crate::cluster::journey(&here, &journey, &["discarded"]);
     let recalled = |event: &Value| {
         event["kind"] == "discarded"
             && event["text"].as_str().is_some_and(|it| it.contains("recalled-by-sender"))

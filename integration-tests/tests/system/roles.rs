@@ -3,7 +3,7 @@
 
 use integration_tests::{Authority, Instance, NameServer, Service, Zone, wait};
 
-use crate::cluster::{await_letters, domain, greeted, letter, submit, transfer};
+use crate::cluster::{await_letters, domain, greeted, journey, letter, submit, transfer};
 use crate::dovecot::Dovecot;
 use crate::postfix::{PORT, Postfix};
 
@@ -83,7 +83,7 @@ fn mail_never_comes_back_to_its_own_host() {
     let told = await_letters(&here, "alice@second.test", 1).remove(0);
     let told = String::from_utf8_lossy(&told).into_owned();
     assert!(told.contains("5.4.6") && told.contains("leads back to this system"), "{told}");
-    let events = here.json(&["trace", id]);
+    let events = journey(&here, id, &["bounced"]);
     let bounced = events.iter().find(|event| event["kind"] == "bounced").expect("it ended");
     assert_eq!(bounced["class"], "loop", "{bounced}");
     here.assert_balanced();
@@ -160,8 +160,7 @@ fn a_host_without_accounts_is_the_way_out_of_a_house() {
     wait::until("its log says who logged in", || {
         outside.log().contains("sasl_username=alice@example.test").then_some(())
     });
-    let events = here.json(&["trace", id]);
-    assert!(events.iter().any(|event| event["kind"] == "relayed"), "{events:#?}");
+    journey(&here, id, &["relayed"]);
     // A stranger finds no open relay, and its postmaster.
     let Some(stranger) = Postfix::with(Some(&here), "") else {
         return;
