@@ -254,7 +254,8 @@ fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         uses = cursor.list(limits::ITEMS, |cursor| {
             cursor.expect(b'\\')?;
             let name = cursor.atom("a special use")?;
-            SpecialUse::from_name(name).ok_or_else(|| cursor.error("unknown special use"))
+            let unknown = || cursor.fault(ParseErrorKind::Use, "unknown special use");
+            SpecialUse::from_name(name).ok_or_else(unknown)
         })?;
         cursor.expect(b')')?;
     }

@@ -30,6 +30,8 @@ pub enum ParseErrorKind {
     Unknown,
     /// Well-formed, but it cannot be the name of a mailbox.
     Name,
+    /// Well-formed, but no special use that we know.
+    Use,
 }
 
 impl fmt::Display for ParseError {

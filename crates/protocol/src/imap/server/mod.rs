@@ -551,6 +551,10 @@ impl Server {
             ParseErrorKind::Limit => (Condition::Bad, coded(ConditionCode::Limit)),
             // The command is well-formed, only such a mailbox cannot be: NO, not BAD.
             ParseErrorKind::Name => (Condition::No, coded(ConditionCode::Cannot)),
+            // RFC 6154 §3
+            ParseErrorKind::Use => {
+                (Condition::No, StatusText::with(Code::UseAttr, error.to_string()))
+            }
             ParseErrorKind::Syntax | ParseErrorKind::Unknown => {
                 (Condition::Bad, StatusText::new(error.to_string()))
             }
