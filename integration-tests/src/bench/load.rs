@@ -53,7 +53,9 @@ pub fn send(target: &Target, work: &Workload, recipients: &[String]) -> Result<D
         left: Cell::new(work.letters),
         made: match &target.letter {
             Some(letter) => Some(Rc::new([letter, b".\r\n".as_slice()].concat())),
-            None => (work.size > MADE_ANEW).then(|| Rc::new(text(1, work.size))),
+            None => {
+                (work.size > MADE_ANEW).then(|| Rc::new(text(1, work.size, target.login.as_ref())))
+            }
         },
         tls: tls::config(),
     });
@@ -98,7 +100,7 @@ impl Load {
             };
             let text = match &self.made {
                 Some(made) => made.clone(),
-                None => Rc::new(text(number, self.work.size)),
+                None => Rc::new(text(number, self.work.size, self.target.login.as_ref())),
             };
             client.letter(&self.addressees(number), &text).await?;
             match self.work.reuse {
@@ -117,9 +119,14 @@ impl Load {
     }
 }
 
-/// A letter with the end of data behind it.
-fn text(number: usize, size: usize) -> Vec<u8> {
+/// A letter with the end of data behind it. A user's letter comes from the user: servers that look
+/// would not take it from anybody else.
+fn text(number: usize, size: usize, login: Option<&(String, String)>) -> Vec<u8> {
     let mut text = letter(number, size);
+    if let Some((user, _)) = login {
+        let line = text.windows(2).position(|pair| pair == b"\r\n").unwrap_or(0);
+        text.splice(..line, format!("From: Sender Number {number} <{user}>").into_bytes());
+    }
     text.extend(b".\r\n");
     text
 }

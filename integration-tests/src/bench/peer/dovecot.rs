@@ -155,9 +155,9 @@ fn configuration(root: &Path, address: &Address) -> String {
          passdb {{\n  driver = passwd-file\n  args = {at}/users\n}}\n\
          userdb {{\n  driver = static\n  args = uid={OWNER} gid={OWNER} home={at}/home/%n\n}}\n\
          namespace inbox {{\n  inbox = yes\n}}\n\
-         service imap-login {{\n  process_limit = 1200\n  inet_listener imap {{\n    port = {IMAP}\n  }}\n  \
+         service imap-login {{\n  process_limit = 2500\n  inet_listener imap {{\n    port = {IMAP}\n  }}\n  \
          inet_listener imaps {{\n    port = {IMAPS}\n    ssl = yes\n  }}\n}}\n\
-         service imap {{\n  process_limit = 1200\n}}\n\
+         service imap {{\n  process_limit = 2500\n}}\n\
          service stats {{\n  client_limit = 4000\n}}\nservice anvil {{\n  client_limit = 4000\n}}\n\
          {}{}",
         listener("lmtp", "lmtp", &format!("address = {ip}\n    port = {LMTP}")),

@@ -138,7 +138,8 @@ fn main_cf(root: &Path, way: Way, sink: SocketAddr) -> String {
          virtual_mailbox_domains = {domains}\nvirtual_mailbox_base = {at}/mail\n\
          virtual_mailbox_maps = texthash:{at}/conf/boxes\nvirtual_uid_maps = static:{OWNER}\n\
          virtual_gid_maps = static:{OWNER}\nrelayhost = {next}\nsmtp_tls_security_level =\n\
-         smtpd_client_connection_count_limit = 2000\n"
+         smtpd_client_connection_count_limit = 2000\n\
+         message_size_limit = 100000000\nvirtual_mailbox_limit = 0\n"
     )
 }
 
