@@ -1,8 +1,7 @@
 //! What the agent does by itself with letters at rest. It reads them through (`verify`), and tells
 //! owners whose mailboxes fill up (`notices`). Once a day, and when `posthaste mailbox tidy` asks,
 //! it expunges from Trash and Junk what has been there for long enough, and removes for good what
-//! was
-//! expunged long ago. Nothing waits for it. Started by [`crate::run`]; no part of delivery or
+//! was expunged long ago. Nothing waits for it. Started by [`crate::run`]; no part of delivery or
 //! retrieval.
 
 mod notices;
